@@ -1,0 +1,76 @@
+# make help is the table of contents.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+RUN := $(BIN)/python -m
+
+# Users' own settings must not reach the network or the terminal of a test.
+export MLFLOW_DISABLE_TELEMETRY := true
+export HF_HUB_OFFLINE := 1
+export HF_DATASETS_OFFLINE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env java demo test test-fast lint format scales bench oracle-ingest reference requirements dist clean
+
+help:  ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+
+env: $(STAMP)  ## make .venv with everything, at the pinned versions
+
+$(STAMP): requirements.txt pyproject.toml hatch_build.py
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.12, say") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@$(RUN) lakeloom.lakehouse.java > $(VENV)/.java || (cat $(VENV)/.java; exit 2)
+	@$(RUN) lakeloom.lakehouse.jars
+	@touch $@
+
+java:  ## a JDK in .jdk/, for a machine without Java and without root
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check install-jdk
+	@$(BIN)/python -c 'import jdk; print("installed in", jdk.install("17", path=".jdk"))'
+
+demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their scores and a report
+	$(BIN)/lakeloom demo
+
+test: $(STAMP)  ## all tests
+	$(RUN) pytest
+
+test-fast: $(STAMP)  ## tests without Spark, training or processes: a minute
+	$(RUN) pytest -m "not spark and not slow"
+
+lint: $(STAMP)  ## format, lint, types, and the direction of imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p lakeloom
+	$(BIN)/mypy --explicit-package-bases tests
+	$(RUN) pytest -q tests/test_layout.py
+
+format: $(STAMP)  ## put the code into its one form
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+scales: $(STAMP)  ## the table of DCLM's scales with their parameter counts
+	@$(RUN) lakeloom.train.scales
+
+bench: $(STAMP)  ## CPU of an ingest beside a bare loop over the same files: make bench POOL=folder [PAGES=20000]
+	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)
+
+oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
+	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"
+
+reference: $(STAMP)  ## docs/reference.md from the code
+	@$(RUN) lakeloom.jobs.reference > docs/reference.md
+
+requirements:  ## resolve requirements.txt anew
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml --output-file requirements.txt
+
+dist: $(STAMP)  ## the wheel, and the same bytes as a zip for spark-submit --py-files
+	$(BIN)/uv build --quiet --wheel --python $(BIN)/python --out-dir dist
+	cp dist/lakeloom-*.whl dist/lakeloom.zip
+
+clean:  ## remove what the tools made; .venv, data and caches of Java stay
+	rm -rf .dev build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

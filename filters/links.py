@@ -1,0 +1,95 @@
+"""Addresses in the text: RefinedWeb (arXiv 2306.01116, section 3.1) removes them; the rule is DCLM's."""
+
+import re
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow as pa
+
+from lakeloom.filters.steps import edit
+from lakeloom.filters.textindex import TextIndex
+from lakeloom.filters.trie import trie_pattern
+
+_NAME = r"[-a-zA-Z0-9@:%._\+~#=]"
+_REST = r"[-a-zA-Z0-9()@:%_\+.~#?&//=]*"
+_ICANN_END = "===END ICANN DOMAINS==="
+_UNUSED = frozenset(
+    ["an", "bl", "bq", "eh", "mf", "tp", "um"]
+)  # country codes in IANA's database, retired or never assigned
+_UNREAL = frozenset({"onion"})  # reserved by RFC 7686, in the Public Suffix List, not in IANA's database
+
+
+class Rule(NamedTuple):
+    """What to delete; a cheap probe found within every match; how far before it a match can begin."""
+
+    pattern: re.Pattern[str]
+    probe: re.Pattern[str]
+    reach: int
+
+
+ADDRESS_RULE = Rule(
+    re.compile(r"\s{0,10}\b((https?|ftp)://)?(?:[0-2]?[0-9]{1,2}\.){3}[0-2]?[0-9]{1,2}" + _REST),
+    re.compile(r"[0-9]\.[0-9]{1,3}\.[0-9]{1,3}\.[0-9]"),
+    10 + 8 + 3,
+)
+
+
+@edit(drops_empty=True)
+def remove_urls(index: TextIndex) -> pa.StringArray:
+    """Delete URLs, bare domains, mail and IPv4 addresses, with up to 10 blanks before them; don't strip.
+
+    Names only go from a text whose first characters are a top-level domain in any case, as most are: "see"
+    begins with .se. DCLM's url_removal_modifier.
+    """
+    return index.with_strings([None if text is None else _without_urls(text) for text in index.strings])
+
+
+def _without_urls(text: str) -> str:
+    if begins_with_domain().match(text):
+        text = _without(text, name_rule())
+    return _without(text, ADDRESS_RULE)
+
+
+def _without(text: str, rule: Rule) -> str:
+    """pattern.sub("", text), looking only near the probe's hits: no match begins before the first of them."""
+    parts: list[str] = []
+    done = 0
+    while hit := rule.probe.search(text, done):
+        match = rule.pattern.search(text, max(done, hit.start() - rule.reach))
+        if match is None:
+            break
+        parts.append(text[done : match.start()])
+        done = match.end()
+    return "".join([*parts, text[done:]]) if parts else text
+
+
+@cache
+def name_rule() -> Rule:
+    """URLs, domains and mail addresses under a top-level domain."""
+    domains = trie_pattern(top_level_domains())
+    return Rule(
+        re.compile(rf"\s{{0,10}}(?:((https?|ftp)://))?{_NAME}{{1,256}}\.{domains}\b({_REST})"),
+        re.compile(rf"\.(?<={_NAME}\.){domains}\b"),
+        10 + 8 + 256,
+    )
+
+
+@cache
+def begins_with_domain() -> re.Pattern[str]:
+    """Matches a text whose first characters are a top-level domain."""
+    return re.compile(trie_pattern(top_level_domains()), re.IGNORECASE)
+
+
+@cache
+def top_level_domains() -> frozenset[str]:
+    """Top-level domains, in their own script, from the Public Suffix List in tldextract's wheel.
+
+    DCLM's 1,591 are those of IANA's database, which keeps names that were given back. Of these only the
+    country codes are added here: they decide whether a text that begins with "An" passes.
+    """
+    path = Path(str(distribution("tldextract").locate_file("tldextract/.tld_set_snapshot")))
+    official = path.read_text(encoding="utf-8").split(_ICANN_END)[0]
+    suffixes = [line.strip() for line in official.splitlines() if line.strip() and not line.startswith("//")]
+    return frozenset(suffix.rpartition(".")[2] for suffix in suffixes) - _UNREAL | _UNUSED

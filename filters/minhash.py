@@ -1,0 +1,252 @@
+r"""MinHash of word n-grams, from Arrow's UTF-8 bytes to LSH bands without a Python string on the way.
+
+Words are the matches of \w+ after lower-casing each character by itself, to the first character of
+str.lower(): so a capital sigma is always U+03C3, and U+0130 is "i". A shingle is n words in a row; a text of
+1 to n-1 words is one shingle, one without words has none. Hash: hash_shingle. Permutations: datasketch's,
+scheme affine32.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from itertools import chain
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from lakeloom.filters.characters import decode
+from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, kernel
+from lakeloom.filters.textindex import TextIndex
+from lakeloom.filters.words import FNV_OFFSET, FNV_PRIME
+from lakeloom.lakehouse.errors import ConfigError
+
+Words32 = NDArray[np.uint32]
+
+SCHEME = "affine32"  # a*h + b mod 2**32 over a mixed h; datasketch 2 advises against its older one for new data
+EMPTY = np.uint32(0xFFFFFFFF)  # a signature of nothing but this has no shingle, as in datasketch
+_MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)  # MurmurHash3's 64-bit finaliser
+_HALF, _33 = np.uint64(32), np.uint64(33)
+_NUM_CODE_POINTS = 0x110000
+
+
+@dataclass(frozen=True)
+class MinHashParams:
+    """`num_bands` x `num_rows` of `num_hashes` hashes of word n-grams. FineWeb: 14 x 8 of 112, 5-grams."""
+
+    num_hashes: int
+    num_bands: int
+    num_rows: int
+    ngram: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if min(self.num_bands, self.num_rows, self.ngram) < 1 or self.seed < 0:
+            raise ConfigError(f"{self}: bands, rows and ngram must be 1 or more, the seed 0 or more")
+        if self.num_bands * self.num_rows > self.num_hashes:
+            raise ConfigError(
+                f"{self}: {self.num_bands} bands of {self.num_rows} need as many hashes; raise num_hashes"
+            )
+
+    def recall(self, jaccard: float) -> float:
+        """Probability that two texts of this similarity share a band."""
+        return 1.0 - (1.0 - jaccard**self.num_rows) ** self.num_bands
+
+
+def optimal(jaccard: float, num_hashes: int, ngram: int, seed: int) -> MinHashParams:
+    """The bands and rows that datasketch finds best (fewest false of either kind) for a wanted similarity."""
+    from datasketch import MinHashLSH  # here, for it imports SciPy: half a second
+
+    lsh = MinHashLSH(threshold=jaccard, num_perm=num_hashes)
+    return MinHashParams(num_hashes, int(lsh.b), int(lsh.r), ngram, seed)
+
+
+def hash_shingle(shingle: bytes) -> int:
+    """32-bit hash of lower-case words joined by one blank, the `hashfunc` for datasketch.
+
+    A word is FNV-1a of 64 bits over its code points; s = 0, then s = (s + word) * _MIX1 for each word; of
+    this MurmurHash3's 64-bit finaliser, and of that the upper half.
+    """
+    whole = 2**64 - 1
+    state = 0
+    for word in shingle.decode().split(" "):
+        hashed = int(FNV_OFFSET)
+        for character in word:
+            hashed = (hashed ^ ord(character)) * int(FNV_PRIME) & whole
+        state = (state + hashed) * int(_MIX1) & whole
+    for factor in (int(_MIX1), int(_MIX2)):
+        state = (state ^ state >> 33) * factor & whole
+    return (state ^ state >> 33) >> 32
+
+
+def signatures(text: pa.StringArray, params: MinHashParams) -> Words32:
+    """Signatures (texts, num_hashes), datasketch's values; all EMPTY where a text is null or has no word."""
+    factors, addends = _permutations(params.num_hashes, params.seed)
+    return _signatures(_texts(text), _folds(), params.ngram, factors, addends)
+
+
+def bands(signed: Words32, params: MinHashParams) -> pa.ListArray:
+    """A hash for each band of each signature, the band's number in it; null for a text without a word."""
+    is_empty = (signed == EMPTY).all(axis=1)
+    rows = np.flatnonzero(~is_empty)
+    hashed = _bands(signed, rows, params.num_bands, params.num_rows)
+    offsets = np.concatenate([[0], np.cumsum(~is_empty) * params.num_bands]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(hashed.view(np.int64)), mask=pa.array(is_empty))
+
+
+def jaccard(left: pa.StringArray, right: pa.StringArray, ngram: int) -> pa.DoubleArray:
+    """Jaccard of the shingle sets (as 64-bit hashes) row by row; null where one of them is empty."""
+    shares = _jaccards(_texts(left), _texts(right), _folds(), ngram)
+    return pa.array(shares, pa.float64(), mask=np.isnan(shares))
+
+
+class _Texts(NamedTuple):
+    """Texts data[starts[i]:ends[i]]; null ones are empty."""
+
+    data: Bytes
+    starts: Ints
+    ends: Ints
+
+
+def _texts(text: pa.StringArray) -> _Texts:
+    index = TextIndex.of(text)
+    return _Texts(index.data, index.starts, index.ends)
+
+
+@cache
+def _permutations(num_hashes: int, seed: int) -> tuple[Words32, Words32]:
+    from datasketch import MinHash
+
+    factors, addends = MinHash(num_perm=num_hashes, seed=seed, scheme=SCHEME).permutations
+    return np.ascontiguousarray(factors, np.uint32), np.ascontiguousarray(addends, np.uint32)
+
+
+@cache
+def _folds() -> Hashes:
+    r"""Lower case of every code point if \w matches it, else 0. Planes 4 to 13, 15 and 16 hold no such."""
+    folds = np.zeros(_NUM_CODE_POINTS, np.uint64)
+    for code in chain(range(0x40000), range(0xE0000, 0xE1000)):
+        lower = chr(code).lower()[0]
+        if lower.isalnum() or lower == "_":
+            folds[code] = ord(lower)
+    return folds
+
+
+@kernel
+def _words(data: Bytes, start: int, end: int, folds: Hashes, words: Hashes) -> int:
+    """Hash the words of data[start:end] into `words` (room for every second byte, and one); their number."""
+    count, is_word, hashed = 0, False, FNV_OFFSET
+    place = start
+    while place < end:
+        code, width = int(data[place]), 1
+        if code >= 128:
+            code, width = decode(data, place, end)
+        place += width
+        fold = folds[code] if code < _NUM_CODE_POINTS else np.uint64(0)
+        if fold:
+            is_word = True
+            hashed = (hashed ^ fold) * FNV_PRIME
+        elif is_word:
+            words[count] = hashed
+            count += 1
+            is_word, hashed = False, FNV_OFFSET
+    if is_word:
+        words[count] = hashed
+        count += 1
+    return count
+
+
+@kernel
+def _shingles(texts: _Texts, number: int, folds: Hashes, ngram: int, words: Hashes) -> int:
+    """Fill `words` with the 64-bit hashes of one text's shingles, in text order; their number."""
+    count = _words(texts.data, texts.starts[number], texts.ends[number], folds, words)
+    if count == 0:
+        return 0
+    length = min(ngram, count)
+    for first in range(count - length + 1):
+        state = np.uint64(0)
+        for near in range(first, first + length):
+            state = (state + words[near]) * _MIX1
+        words[first] = _finish(state)
+    return count - length + 1
+
+
+@kernel
+def _finish(state: np.uint64) -> np.uint64:
+    """MurmurHash3's 64-bit finaliser."""
+    state = (state ^ (state >> _33)) * _MIX1
+    state = (state ^ (state >> _33)) * _MIX2
+    return state ^ (state >> _33)
+
+
+@kernel
+def _finish32(state: np.uint32) -> np.uint32:
+    """MurmurHash3's 32-bit finaliser, which datasketch's scheme puts before its permutations."""
+    state = np.uint32((state ^ (state >> np.uint32(16))) * np.uint32(0x85EBCA6B))
+    state = np.uint32((state ^ (state >> np.uint32(13))) * np.uint32(0xC2B2AE35))
+    return np.uint32(state ^ (state >> np.uint32(16)))
+
+
+@kernel
+def _room(texts: _Texts) -> Hashes:
+    """A buffer for as many words as the longest text can have."""
+    longest = 0
+    for number in range(len(texts.starts)):
+        longest = max(longest, texts.ends[number] - texts.starts[number])
+    return np.empty(longest // 2 + 1, np.uint64)
+
+
+@kernel
+def _signatures(texts: _Texts, folds: Hashes, ngram: int, factors: Words32, addends: Words32) -> Words32:
+    signed = np.full((len(texts.starts), len(factors)), EMPTY, np.uint32)
+    words = _room(texts)
+    for number in range(len(signed)):
+        row = signed[number]
+        count = _shingles(texts, number, folds, ngram, words)
+        for place in range(count):
+            mixed = _finish32(np.uint32(words[place] >> _HALF))
+            for column in range(len(row)):  # the hot loop: vector code, for all in it is 32 bits wide
+                row[column] = min(row[column], np.uint32(factors[column] * mixed + addends[column]))
+    return signed
+
+
+@kernel
+def _bands(signed: Words32, rows: Ints, num_bands: int, num_rows: int) -> Hashes:
+    hashed = np.empty(len(rows) * num_bands, np.uint64)
+    place = 0
+    for row in rows:
+        for band in range(num_bands):
+            state = np.uint64(band)
+            for column in range(band * num_rows, (band + 1) * num_rows):
+                state = (state + np.uint64(signed[row, column]) + np.uint64(1)) * _MIX1
+            hashed[place] = _finish(state)
+            place += 1
+    return hashed
+
+
+@kernel
+def _jaccards(one: _Texts, other: _Texts, folds: Hashes, ngram: int) -> Doubles:
+    shares = np.full(len(one.starts), np.nan)
+    words, others = _room(one), _room(other)
+    for number in range(len(shares)):
+        count = _shingles(one, number, folds, ngram, words)
+        num_others = _shingles(other, number, folds, ngram, others)
+        if count and num_others:
+            shares[number] = _share(np.unique(words[:count]), np.unique(others[:num_others]))
+    return shares
+
+
+@kernel
+def _share(left: Hashes, right: Hashes) -> float:
+    """Jaccard of two sorted sets."""
+    common, place, other = 0, 0, 0
+    while place < len(left) and other < len(right):
+        if left[place] == right[other]:
+            common += 1
+            place += 1
+            other += 1
+        elif left[place] < right[other]:
+            place += 1
+        else:
+            other += 1
+    return common / (len(left) + len(right) - common)

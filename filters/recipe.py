@@ -1,0 +1,124 @@
+"""Recipes: ordered steps in YAML, checked before any data is read, with an identity made of what they do.
+
+A step is `{signal: name, <parameters>, min/max/above/below: bound}` or `{edit: name, <parameters>}`;
+`id` names it where the step's name isn't enough. min and max allow the bound itself, above and below don't.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from lakeloom.filters.steps import Earlier, Kind, Step, step
+from lakeloom.lakehouse.errors import ConfigError, unknown
+from lakeloom.lakehouse.ids import Json, identity
+
+_BOUNDS = ("min", "max", "above", "below")
+_KINDS: tuple[Kind, Kind] = ("signal", "edit")
+
+
+@dataclass(frozen=True)
+class RecipeStep:
+    """One step of a recipe: what to call with which parameters, and which values it lets pass."""
+
+    kind: Kind
+    name: str
+    id: str
+    parameters: tuple[tuple[str, object], ...]
+    bounds: tuple[tuple[str, float], ...]
+
+    @property
+    def step(self) -> Step:
+        """The function it names."""
+        return step(self.kind, self.name, f"step {self.id!r}")
+
+    def canonical(self) -> Json:
+        """What the identity is made of; a list file counts by its content, not by its path."""
+        parameters = {name: _canonical(value) for name, value in self.parameters}
+        return [self.kind, self.name, self.id, parameters, dict(self.bounds)]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An ordered list of steps with a name; picklable, so that it travels to executors."""
+
+    name: str
+    steps: tuple[RecipeStep, ...]
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, object]) -> Recipe:
+        """Read `name` and `steps`; every mistake is a ConfigError naming recipe, step number and step."""
+        for key in config:
+            if key not in ("name", "steps"):
+                raise unknown("recipe key", str(key), ("name", "steps"), f"recipe {config.get('name')!r}")
+        name, rows = config.get("name"), config.get("steps")
+        if not isinstance(name, str) or not name:
+            raise ConfigError(f"recipe: name is {name!r}; give it a name")
+        if not isinstance(rows, list | tuple):
+            raise ConfigError(f"recipe {name!r}: steps is {rows!r}; give a list, [] for none")
+        steps: list[RecipeStep] = []
+        for number, row in enumerate(rows):
+            steps.append(_parse(row, f"recipe {name!r}, step {number}", steps))
+        return cls(name, tuple(steps))
+
+    @property
+    def hash(self) -> str:
+        """Identity of what the recipe does: the same steps under another name are the same recipe."""
+        return identity("recipe", [step.canonical() for step in self.steps])
+
+    @property
+    def step_names(self) -> list[str]:
+        """Ids of the steps, in order, each once."""
+        return [step.id for step in self.steps]
+
+
+def _parse(row: object, where: str, before: list[RecipeStep]) -> RecipeStep:
+    """One step of the YAML list, given those before it."""
+    if not isinstance(row, Mapping):
+        raise ConfigError(f"{where}: {row!r} is not a mapping like {{signal: num_words, min: 50}}")
+    given = {str(key): value for key, value in row.items()}
+    kinds = [kind for kind in _KINDS if kind in given]
+    if len(kinds) != 1:
+        raise ConfigError(f"{where}: needs exactly one of signal and edit, has {', '.join(given) or 'nothing'}")
+    kind, name = kinds[0], str(given.pop(kinds[0]))
+    found = step(kind, name, where)
+    where = f"{where} ({name})"
+    bounds = tuple((bound, _number(given.pop(bound), f"{where}: {bound}")) for bound in _BOUNDS if bound in given)
+    if bounds and kind == "edit":
+        raise ConfigError(f"{where}: an edit has no {bounds[0][0]}; bounds belong to signals")
+    step_id = str(given.pop("id", name))
+    if any(step_id == other.id for other in before):
+        raise ConfigError(f"{where}: a step before it is named {step_id!r} too; give one of them another id")
+    parameters = found.checked(given, where)
+    for parameter, value in parameters.items():
+        if found.parameters[parameter] is Earlier:
+            _check_earlier(str(value), before, f"{where}: {parameter}")
+    return RecipeStep(kind, name, step_id, tuple(sorted(parameters.items())), bounds)
+
+
+def _check_earlier(name: str, before: list[RecipeStep], where: str) -> None:
+    """Refuse a reference to a step that isn't an earlier signal."""
+    signals = [step.id for step in before if step.kind == "signal"]
+    if name not in signals:
+        raise unknown("earlier signal", name, signals, where)
+
+
+def _number(value: object, where: str) -> float:
+    """A finite bound."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigError(f"{where}: {value!r} is not a finite number")
+    return float(value)
+
+
+def _canonical(value: object) -> Json:
+    """A parameter as JSON; a file as the hash of its bytes."""
+    if isinstance(value, Path):
+        return {"sha256": hashlib.sha256(value.read_bytes()).hexdigest()}
+    if isinstance(value, tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, str | int | float | bool):
+        return value
+    raise TypeError(f"no canonical form for {value!r}")

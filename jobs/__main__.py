@@ -1,0 +1,5 @@
+"""Entry for spark-submit and python -m lakeloom.jobs."""
+
+from lakeloom.jobs.cli import main
+
+main()

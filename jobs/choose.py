@@ -1,0 +1,148 @@
+"""A dataset version: kept documents of a recipe, one of each cluster; most to train, some held out.
+
+The split is by page, not by dataset: a page is held out where the hash of (seed, doc_id) says so, and doc_id is
+the same under every recipe. So the datasets of a pool hold out the same pages, as far as their recipes kept them.
+A cluster with held-out pages gives one of them (of the smallest hash) to the holdout and nothing to train; any
+other gives its representative to train. With or without clusters, no training document has a held-out text.
+Documents without text are left out.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakeloom.filters.recipe import Recipe
+from lakeloom.jobs import dedup
+from lakeloom.jobs.dedup import DedupConfig
+from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.pools import PoolConfig
+from lakeloom.lakehouse.report import Report
+from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
+
+log = logging.getLogger(__name__)
+
+TRAIN, HOLDOUT = "train", "holdout"
+_VERSION = 1  # raise it when the same input would give another corpus
+_CORPUS, _DOCUMENTS, _CLUSTERS = "gold.corpus", "silver.documents", "silver.clusters"
+
+
+@dataclass(frozen=True)
+class ChooseConfig:
+    """Which documents, whose duplicates, and how many are held out; see conf/job/choose.yaml."""
+
+    lakehouse: LakehouseConfig
+    pool: PoolConfig
+    recipe: Recipe
+    dedup: DedupConfig
+    dataset: str
+    holdout_share: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.holdout_share < 1:
+            raise ConfigError(f"choose.holdout_share={self.holdout_share}: it must be from 0 to below 1")
+        if not self.dataset or not all(one.isalnum() or one in "._-" for one in self.dataset):
+            raise ConfigError(
+                f"choose.dataset={self.dataset!r}: letters, digits, '.', '_' and '-' only; it names a folder"
+            )
+
+
+def run(spark: SparkSession, cfg: ChooseConfig) -> Report:
+    """Append the documents of this dataset version once, with their split."""
+    lake = Lakehouse(spark, cfg.lakehouse)
+    corpus_id = identify(lake, cfg)
+    num_kept, num_empty = _counts(_kept(lake, cfg))
+    if num_kept == num_empty:
+        raise Incomplete(f"recipe {cfg.recipe.name!r} keeps no text of pool {cfg.pool.name!r}; nothing was written")
+    commit = find(lake, corpus_id)
+    if commit is None:
+        commit = lake.append(_chosen(lake, cfg, corpus_id), _CORPUS, txn=_txn(corpus_id))
+    return _report(lake, corpus_id, commit, num_kept, num_empty)
+
+
+def identify(lake: Lakehouse, cfg: ChooseConfig) -> str:
+    """The corpus_id of this configuration and the documents that there are, whether it was run or not."""
+    found = dedup.identify(lake, cfg.dedup)  # covers pool, recipe and ingested batches
+    return identity("choose", _VERSION, found, cfg.dataset, cfg.holdout_share, cfg.seed)
+
+
+def find(lake: Lakehouse, corpus_id: str) -> Commit | None:
+    """The commit of gold.corpus that holds this corpus."""
+    return lake.commit(_CORPUS, _txn(corpus_id))
+
+
+def _txn(corpus_id: str) -> str:
+    return f"choose/{corpus_id}"
+
+
+def _kept(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:
+    is_ours = (F.col("pool") == cfg.pool.name) & (F.col("recipe_hash") == cfg.recipe.hash)
+    return lake.read(_DOCUMENTS, lake.version(_DOCUMENTS)).where(is_ours & F.col("dropped_by").isNull())
+
+
+def _counts(kept: DataFrame) -> tuple[int, int]:
+    """Documents, and those without text."""
+    row = kept.agg(F.count("*").alias("kept"), F.count_if(F.col("num_chars") == 0).alias("empty")).first()
+    return (int(row["kept"]), int(row["empty"])) if row else (0, 0)
+
+
+def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
+    documents = (
+        _clustered(lake, cfg)
+        .where("num_chars > 0")
+        .select("doc_id", "url", "text", "num_chars", "cluster", "is_representative", _key(cfg))
+    )
+    # The key's first 52 bits, against the share of them.
+    is_held = F.conv(F.substring("key", 1, 13), 16, 10).cast("long") < int(cfg.holdout_share * 2**52)
+    stands = documents.where(is_held).groupBy("cluster").agg(F.min_by("doc_id", "key").alias("doc_id"))
+    holdout = documents.join(stands.select("doc_id"), "doc_id", how="left_semi")
+    train = documents.where("is_representative").join(stands.select("cluster"), "cluster", how="left_anti")
+    train = train.withColumn("text_sha", F.sha2("text", 256))
+    train = train.join(holdout.select(F.sha2("text", 256).alias("text_sha")), "text_sha", how="left_anti")
+    columns = ("doc_id", "url", "text", "num_chars")
+    both = train.select(*columns, F.lit(TRAIN).alias("split")).union(holdout.select(*columns, F.lit(HOLDOUT)))
+    return both.withColumns({"corpus_id": F.lit(corpus_id), "dataset": F.lit(cfg.dataset)})
+
+
+def _clustered(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:
+    """Kept documents with `cluster` (nobody's duplicate: its own doc_id) and `is_representative`."""
+    documents = _kept(lake, cfg)
+    if cfg.dedup.method == "none":
+        return documents.withColumns({"cluster": F.col("doc_id"), "is_representative": F.lit(True)})
+    dedup_id = dedup.identify(lake, cfg.dedup)
+    if lake.commit(_CLUSTERS, f"dedup/{dedup_id}") is None:
+        raise ConfigError(
+            f"pool {cfg.pool.name!r}, recipe {cfg.recipe.name!r}: no clusters by method {cfg.dedup.method}; "
+            "run lakeloom dedup with the same settings first, or choose with dedup.method=none"
+        )
+    clusters = lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id)
+    joined = documents.join(clusters.select("doc_id", "cluster_id", "is_representative"), "doc_id", how="left")
+    alone = {
+        "cluster": F.coalesce("cluster_id", "doc_id"),
+        "is_representative": F.coalesce("is_representative", F.lit(True)),
+    }
+    return joined.withColumns(alone)
+
+
+def _key(cfg: ChooseConfig) -> Column:
+    """A number of 256 bits for each page, as hex digits; the same under every recipe."""
+    return F.sha2(F.concat(F.lit(f"holdout/{cfg.seed}/"), "doc_id"), 256).alias("key")
+
+
+def _report(lake: Lakehouse, corpus_id: str, commit: Commit, num_kept: int, num_empty: int) -> Report:
+    corpus = lake.read(_CORPUS, commit.version).where(F.col("corpus_id") == corpus_id)
+    counts = {row["split"]: row["n"] for row in corpus.groupBy("split").agg(F.count("*").alias("n")).collect()}
+    num_train, num_holdout = counts.get(TRAIN, 0), counts.get(HOLDOUT, 0)
+    num_chosen = num_train + num_holdout
+    facts: dict[str, str | int | float] = {
+        "corpus_id": corpus_id,
+        "train": num_train,
+        "holdout": num_holdout,
+        "empty": num_empty,
+        "was_there": int(not commit.is_new),
+    }
+    versions = {_DOCUMENTS: lake.version(_DOCUMENTS), _CORPUS: commit.version}
+    return Report("choose", num_kept, num_chosen, num_kept - num_chosen, versions, facts)

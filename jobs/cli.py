@@ -1,0 +1,134 @@
+"""The lakeloom command: `lakeloom JOB key=value ...`. Also the door for notebooks: run(spark, load("curate", ...)).
+
+Exit codes: 0 done, 1 failed, 2 the request was wrong.
+"""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from rich.console import Console
+from rich.markup import escape
+
+from lakeloom.jobs import config, screen
+from lakeloom.lakehouse.errors import ConfigError, LakeloomError, unknown
+from lakeloom.lakehouse.report import Report
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class Job:
+    """Where a job is: its module's `run` and the dataclass that is its configuration, and its node in conf/."""
+
+    module: str
+    config: str
+    about: str
+    node: str = ""
+    needs_spark: bool = True
+
+
+JOBS: dict[str, Job] = {
+    "demo": Job("demo", "DemoConfig", "the whole road, small: two datasets of one pool, trained, scored, compared"),
+    "pool": Job("pool", "PoolJobConfig", "make the sample pool, or list another's files", "sample", needs_spark=False),
+    "ingest": Job("ingest", "IngestConfig", "crawl files to pages and dead letters, each file once"),
+    "curate": Job("curate", "CurateConfig", "pages through a recipe: what was measured, and which step dropped what"),
+    "dedup": Job("dedup", "DedupConfig", "clusters of exact and near duplicates among the kept documents"),
+    "choose": Job("choose", "ChooseConfig", "a dataset version: kept documents, one of each cluster, held-out split"),
+    "fit_tokenizer": Job("fit_tokenizer", "FitTokenizerConfig", "train a sentencepiece tokenizer on the pool"),
+    "export": Job("export", "ExportConfig", "tokenise, pack and shuffle a dataset into webdataset shards"),
+    "train": Job("train", "TrainConfig", "train a scale's model on exported shards (DeepSpeed)", needs_spark=False),
+    "evaluate": Job("evaluate", "EvaluateConfig", "bits per byte and lm-eval tasks of a model", needs_spark=False),
+    "publish": Job("publish", "PublishConfig", "models' scores into gold.scores"),
+    "funnel": Job("funnel", "FunnelConfig", "how many pages each step of a recipe dropped"),
+    "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
+    "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
+    "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
+}  # fmt: skip
+
+
+def load(name: str, *overrides: str) -> Any:
+    """The configuration of a job, as its run() takes it; ConfigError names what is wrong."""
+    if name not in JOBS:
+        raise unknown("job", name, JOBS)
+    job = JOBS[name]
+    kind = getattr(importlib.import_module(f"lakeloom.jobs.{job.module}"), job.config)
+    return config.build(kind, job.node or name, config.tree(overrides), overrides)
+
+
+def run(name: str, spark: "SparkSession | None", cfg: Any) -> Report:
+    """One job in an existing session."""
+    module = importlib.import_module(f"lakeloom.jobs.{JOBS[name].module}")
+    return cast("Callable[[SparkSession | None, Any], Report]", module.run)(spark, cfg)
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Entry of the console script; ends the process with its exit code."""
+    sys.exit(_main(list(sys.argv[1:] if words is None else words)))
+
+
+def _main(words: list[str]) -> int:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    if not words or words[0] in ("-h", "--help", "help"):
+        screen.list_jobs(console, {name: job.about for name, job in JOBS.items()})
+        return 0
+    name, *overrides = words
+    try:
+        if name not in JOBS:
+            raise unknown("job", name, JOBS)
+        if any(word in ("-h", "--help") for word in overrides):
+            screen.explain(console, name, JOBS[name].about, _settings(name))
+            return 0
+        _start(console, name, overrides)
+    except LakeloomError as error:
+        errors.print(f"[red]{type(error).__name__}[/red]: {escape(str(error))}")
+        return error.exit_code
+    except KeyboardInterrupt:
+        errors.print("stopped; run the same command again to go on")
+        return 130
+    return 0
+
+
+def _start(console: Console, name: str, words: list[str]) -> None:
+    query, overrides = _query(name, words)
+    plain = config.tree(overrides)
+    if query is not None:
+        plain["sql"] = {"query": query}
+    job = JOBS[name]
+    kind = getattr(importlib.import_module(f"lakeloom.jobs.{job.module}"), job.config)
+    cfg = config.build(kind, job.node or name, plain, overrides)
+    with screen.progress(name):
+        session = None
+        if job.needs_spark:
+            from lakeloom.lakehouse import session as sessions
+
+            session = sessions.spark(config.build(sessions.SparkConfig, "spark", plain))
+        report = run(name, session, cfg)
+    screen.show(console, report)
+
+
+def _query(name: str, words: list[str]) -> tuple[str | None, list[str]]:
+    """The statement of `lakeloom sql`, which is its first word, and the settings after it."""
+    if name != "sql":
+        return None, words
+    if not words:
+        raise ConfigError('sql needs a query: lakeloom sql "select pool, count(*) from bronze.pages group by pool"')
+    return words[0], words[1:]
+
+
+def _settings(name: str) -> str:
+    """The commented YAML of a job's settings, or of its groups where it has none of its own."""
+    folder = Path(str(importlib.import_module("lakeloom.conf").__file__)).parent
+    own = folder / "job" / f"{name}.yaml"
+    return own.read_text() if own.exists() else ""
+
+
+logging.getLogger("py4j").setLevel(logging.WARNING)

@@ -1,0 +1,164 @@
+"""bronze.pages through a recipe to silver.documents: each page keeps a row, with what was measured and what dropped it.
+
+One pass over the text. The unit is the ingest batch: only batches that this recipe has not seen are read.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyspark.sql import DataFrame, Observation, SparkSession
+from pyspark.sql import functions as F
+
+from lakeloom.filters.chain import Chain
+from lakeloom.filters.recipe import Recipe
+from lakeloom.jobs import funnel
+from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.pools import PoolConfig
+from lakeloom.lakehouse.report import Report
+from lakeloom.lakehouse.session import ddl
+from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
+
+log = logging.getLogger(__name__)
+
+_OUT = pa.schema(
+    [
+        pa.field("doc_id", pa.string()),
+        pa.field("batch_id", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("text", pa.string()),
+        pa.field("num_chars", pa.int32()),
+        pa.field("dropped_by", pa.string()),
+        pa.field("dropped_at", pa.int32()),
+        pa.field("error", pa.string()),
+        pa.field("signals", pa.map_(pa.string(), pa.float64())),
+        # Cost of the batch by step, on its first row alone: it leaves by an observation, not by the table.
+        pa.field("step_cpu_s", pa.list_(pa.float64())),
+        pa.field("step_bytes", pa.list_(pa.int64())),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class CurateConfig:
+    """The pool whose pages are curated, and the recipe."""
+
+    lakehouse: LakehouseConfig
+    pool: PoolConfig
+    recipe: Recipe
+
+
+def run(spark: SparkSession, cfg: CurateConfig) -> Report:
+    """Documents of the pool's batches that this recipe has not seen. Raises Incomplete if a page has no document."""
+    recipe, lake = cfg.recipe, Lakehouse(spark, cfg.lakehouse)
+    pages = lake.read("bronze.pages").where(F.col("pool") == cfg.pool.name)
+    batches = _unseen(lake, pages, recipe)
+    cost = _curate(lake, cfg, recipe, pages.where(F.col("batch_id").isin(batches)), batches) if batches else {}
+    _publish_funnel(lake, cfg, recipe, cost)
+    return _report(lake, cfg, recipe, len(batches))
+
+
+def _unseen(lake: Lakehouse, pages: DataFrame, recipe: Recipe) -> list[str]:
+    """Ids of ingest batches without documents of this recipe: metadata, a row a commit."""
+    batches = pages.select("batch_id").distinct()
+    if lake.exists("silver.documents"):
+        seen = lake.read("silver.documents").where(F.col("recipe_hash") == recipe.hash).select("batch_id").distinct()
+        batches = batches.join(seen, "batch_id", "left_anti")
+    return sorted(row["batch_id"] for row in batches.toLocalIterator())
+
+
+def _curate(
+    lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, pages: DataFrame, batches: list[str]
+) -> dict[str, float]:
+    """Commit the batches' documents; CPU seconds and bytes of each step."""
+    run_id = identity("curate", cfg.pool.name, recipe.hash, batches)
+    chain = Chain(recipe)
+
+    def apply(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part in parts:
+            yield _documents(chain, part)
+
+    rows = pages.select("doc_id", "batch_id", "url", "text").mapInArrow(apply, ddl(_OUT))
+    observation = Observation(f"cost {run_id}")
+    steps = range(len(recipe.step_names))
+    costs = [F.sum(F.get("step_cpu_s", F.lit(step))).alias(f"cpu_{step}") for step in steps]
+    costs += [F.sum(F.get("step_bytes", F.lit(step))).alias(f"bytes_{step}") for step in steps]
+    observed = rows.observe(observation, F.count("*").alias("rows"), *costs).withColumns(
+        {"pool": F.lit(cfg.pool.name), "recipe": F.lit(recipe.name), "recipe_hash": F.lit(recipe.hash)}
+    )
+    commit = lake.append(observed, "silver.documents", txn=f"curate/{run_id}")
+    _check(lake, pages, commit)
+    return observation.get if commit.is_new else {}
+
+
+def _documents(chain: Chain, pages: pa.RecordBatch) -> pa.RecordBatch:
+    """The rows of a batch of pages, in their order."""
+    done = chain.apply(pages)
+    first_only = [row == 0 for row in range(pages.num_rows)]
+    columns = {
+        "doc_id": pages["doc_id"],
+        "batch_id": pages["batch_id"],
+        "url": pages["url"],
+        "text": done.text,
+        "num_chars": pc.utf8_length(done.text),
+        "dropped_by": done.dropped_by,
+        "dropped_at": done.dropped_at,
+        "error": done.error,
+        "signals": done.signals,
+        "step_cpu_s": pa.array([done.cpu_s if first else None for first in first_only], pa.list_(pa.float64())),
+        "step_bytes": pa.array([done.num_bytes if first else None for first in first_only], pa.list_(pa.int64())),
+    }
+    return pa.RecordBatch.from_pydict(columns, schema=_OUT)
+
+
+def _check(lake: Lakehouse, pages: DataFrame, commit: Commit) -> None:
+    expected = pages.count()
+    if commit.is_new and commit.num_rows != expected:
+        raise Incomplete(
+            f"{expected} pages gave {commit.num_rows} documents (version {commit.version} of {commit.table})"
+        )
+
+
+def _publish_funnel(lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, cost: dict[str, float]) -> None:
+    """A row a step for the batches that have documents and no funnel yet: this run's, and those of a killed one.
+
+    Counts come from the documents themselves; the cost is known for what this run did.
+    """
+    documents = lake.read("silver.documents").where(
+        (F.col("recipe_hash") == recipe.hash) & (F.col("pool") == cfg.pool.name)
+    )
+    batches = funnel.uncovered(lake, documents, cfg.pool.name, recipe.hash)
+    if not batches:
+        return
+    documents = documents.where(F.col("batch_id").isin(batches))
+    groups = documents.groupBy("dropped_at").agg(F.count("*").alias("n"), F.count("error").alias("errors"))
+    dropped = {row["dropped_at"]: (row["n"], row["errors"]) for row in groups.toLocalIterator()}
+    rows_in, rows = sum(count for count, _ in dropped.values()), list[funnel.Step]()
+    for number, name in enumerate(recipe.step_names):
+        count, errors = dropped.get(number, (0, 0))
+        rows.append(
+            funnel.Step(number, name, rows_in, count, errors, cost.get(f"bytes_{number}"), cost.get(f"cpu_{number}"))
+        )
+        rows_in -= count
+    funnel.publish(lake, batches, cfg.pool.name, recipe, rows)
+
+
+def _report(lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, new: int) -> Report:
+    if not lake.exists("silver.documents"):
+        raise ConfigError(f"pool {cfg.pool.name!r} has no pages; run lakeloom ingest pool=... first")
+    rows = lake.read("silver.documents").where((F.col("recipe_hash") == recipe.hash) & (F.col("pool") == cfg.pool.name))
+    row = rows.agg(F.count("*").alias("n"), F.count("dropped_by").alias("dropped")).first()
+    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
+    facts: dict[str, str | int | float] = {
+        "recipe": recipe.name,
+        "recipe_hash": recipe.hash,
+        "new_batches": new,
+    }
+    versions = {
+        "bronze.pages": lake.version("bronze.pages"),
+        "silver.documents": lake.version("silver.documents"),
+    }
+    return Report("curate", row["n"], row["n"] - row["dropped"], row["dropped"], versions, facts)

@@ -1,0 +1,84 @@
+"""make reference: docs/reference.md, written from the jobs, settings, recipes' steps and tables themselves."""
+
+import inspect
+import sys
+from pathlib import Path
+
+import lakeloom.conf
+from lakeloom.filters import steps
+from lakeloom.jobs.cli import JOBS
+from lakeloom.lakehouse.session import sql_type
+from lakeloom.lakehouse.tables import TABLES
+
+_CONF = Path(str(lakeloom.conf.__file__)).parent
+_GROUPS = ("lakehouse", "spark", "pool", "recipe", "tokenizer", "scale")
+
+
+def markdown() -> str:
+    """The whole page."""
+    parts = [
+        "# Reference",
+        "Written by `make reference` from the code; tests compare it.",
+        _jobs(),
+        _groups(),
+        _steps(),
+        _tables(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _jobs() -> str:
+    parts = ["## Jobs", "`lakeloom JOB key=value ...`; exit code 0 done, 1 failed, 2 the request was wrong."]
+    for name, job in JOBS.items():
+        path = _CONF / "job" / f"{name}.yaml"
+        parts.append(f"### {name}\n{job.about[0].upper()}{job.about[1:]}.")
+        if path.exists() and "{}" not in path.read_text():
+            package, _, body = path.read_text().partition("\n")
+            node = package.rsplit(maxsplit=1)[-1]
+            parts.append(f"```yaml\n{node}:\n" + "".join(f"  {line}\n" for line in body.strip().splitlines()) + "```")
+    return "\n\n".join(parts)
+
+
+def _groups() -> str:
+    rows = [
+        f"| `{group}` | " + ", ".join(f"`{path.stem}`" for path in sorted((_CONF / group).glob("*.yaml"))) + " |"
+        for group in _GROUPS
+    ]
+    return "\n".join(
+        [
+            "## Groups",
+            "Every job reads these: `recipe=raw`, `scale=400m_1x`, `tokenizer=gpt_neox`.\n",
+            "| group | choices |",
+            "| --- | --- |",
+            *rows,
+        ]
+    )
+
+
+def _steps() -> str:
+    parts = [
+        "## Steps of a recipe",
+        "A signal measures, its bounds (`min`, `max`, `above`, `below`) decide; an edit changes the text.",
+    ]
+    for kind in ("signal", "edit"):
+        parts.append(f"### {kind.capitalize()}s")
+        for name in steps.names(kind):
+            step = steps.step(kind, name, "reference")
+            parameters = ", ".join(f"`{parameter}`" for parameter in step.parameters) or "none"
+            about = " ".join((inspect.getdoc(step.function) or "").split())
+            parts.append(f"**{name}** (parameters: {parameters}). {about}")
+    return "\n\n".join(parts)
+
+
+def _tables() -> str:
+    parts = ["## Tables"]
+    for table in TABLES.values():
+        columns = "\n".join(f"| {field.name} | {sql_type(field.type)} |" for field in table.schema)
+        keys = ", ".join(f"`{key}`" for key in table.keys)
+        about = f"{table.about[0].upper()}{table.about[1:]}. Key: {keys}."
+        parts.append(f"### {table.name}\n{about}\n\n| column | type |\n| --- | --- |\n{columns}")
+    return "\n\n".join(parts)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(markdown())

@@ -1,0 +1,110 @@
+"""What people see in a terminal: the list of jobs, a job's settings, progress while it runs, its report."""
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from lakeloom.lakehouse.report import Report, Sheet, Value
+
+
+def list_jobs(console: Console, jobs: Mapping[str, str]) -> None:
+    """The table of contents."""
+    console.print("[bold]lakeloom[/bold] JOB key=value ...   from a raw crawl to a scored language model\n")
+    table = Table.grid(padding=(0, 2))
+    for name, about in jobs.items():
+        table.add_row(f"  [bold]{name}[/bold]", escape(about))
+    console.print(table)
+    console.print("\nlakeloom JOB --help shows a job's settings. Start with: lakeloom demo")
+
+
+def explain(console: Console, name: str, about: str, settings: str) -> None:
+    """A job's settings with their defaults and comments, and the groups that every job shares."""
+    console.print(f"[bold]lakeloom {name}[/bold] key=value ...   {escape(about)}\n")
+    lines = settings.splitlines()
+    package = next((line.split()[-1] for line in lines if line.startswith("# @package")), name)
+    for line in lines:
+        if line.startswith(("#", "{}")) or not line.strip():
+            continue
+        console.print("  " + escape(line if line.startswith(" ") else f"{package}.{line}"), soft_wrap=True)
+    console.print(
+        "\nShared by all jobs: pool=sample | pool=/a/folder | pool=cc snapshot=CC-MAIN-2024-10 files=0:8;\n"
+        "recipe=refinedweb | recipe=raw | recipe=my.yaml; lakehouse.root=data; scale=demo | scale=400m_1x | ...;\n"
+        "tokenizer=sample | tokenizer=gpt_neox tokenizer.path=tokenizer.json; spark.memory=2g; spark=cluster"
+    )
+
+
+@contextmanager
+def progress(name: str) -> Iterator[None]:
+    """A spinner with the elapsed time and the newest line of the log; nothing at all where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    columns = (
+        SpinnerColumn(),
+        TextColumn("[bold]{task.description}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[line]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None, line="")
+        handler = _LogLine(lambda line: bar.update(task, line=escape(line[:100])))
+        logger = logging.getLogger("lakeloom")
+        level = logger.level
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(level)
+
+
+class _LogLine(logging.Handler):
+    def __init__(self, write: Callable[[str], None]) -> None:
+        super().__init__()
+        self._write = write
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._write(record.getMessage())
+
+
+def show(console: Console, report: Report) -> None:
+    """A report: its counts in one line, its facts, its sheets, its notes."""
+    versions = ", ".join(f"{name} v{version}" for name, version in report.versions.items())
+    counts = f"{report.rows_in:,} in = {report.rows_out:,} out + {report.dropped:,} dropped"
+    console.print(f"[bold]{report.job}[/bold]: {counts}" + (f"   ({versions})" if versions else ""))
+    if report.facts:
+        console.print("  " + "; ".join(f"{name} {_text(value)}" for name, value in report.facts.items()))
+    for sheet in report.sheets:
+        show_sheet(console, sheet)
+    for note in report.notes:
+        console.print(escape(note), soft_wrap=True)
+
+
+def show_sheet(console: Console, sheet: Sheet) -> None:
+    """A table, numbers to the right."""
+    console.print(_table(sheet))
+
+
+def _table(sheet: Sheet) -> Table:
+    table = Table(title=escape(sheet.title) or None, title_justify="left", title_style="bold", header_style="bold")
+    for number, column in enumerate(sheet.columns):
+        is_number = all(isinstance(row[number], int | float | None) for row in sheet.rows)
+        table.add_column(escape(column), justify="right" if is_number and sheet.rows else "left", overflow="fold")
+    for row in sheet.rows:
+        table.add_row(*[escape(_text(value)) for value in row])
+    return table
+
+
+def _text(value: Value) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"

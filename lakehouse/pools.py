@@ -1,0 +1,221 @@
+"""Pools of crawled files: what `pool=` may name, and the list of files that it stands for.
+
+Kinds: the embedded sample (made by jobs/pool.py), a folder of WARC files, a folder of DCLM JSON lines, a
+Common Crawl snapshot by its public path list. Lists are sorted by path: the same on every machine.
+"""
+
+import gzip
+import json
+import logging
+import re
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+from typing import Protocol, cast
+
+from lakeloom.lakehouse.errors import ConfigError, unknown
+from lakeloom.lakehouse.ids import identity
+
+log = logging.getLogger(__name__)
+
+MANIFEST = "pool.json"
+# Raise it with every change of the sample's bytes: a lakehouse then makes a new folder beside the old one.
+SAMPLE_GENERATOR = 1
+
+_WARC = re.compile(r"\.(warc|wet|arc|wacz)(\.[^/]*)?$", re.IGNORECASE)
+_JSONL = re.compile(r"\.(jsonl|ndjson)(\.(gz|zst|zstd))?$", re.IGNORECASE)
+_SLICE = re.compile(r"(\d*):(\d*)")
+_SNAPSHOT = re.compile(r"CC-MAIN-\d{4}[\w-]*")
+
+
+@dataclass(frozen=True)
+class PoolConfig:
+    """Config group `pool`. `files` is a slice of its list (0:8; empty: all), `max_files` a limit (0: no)."""
+
+    name: str
+    kind: str
+    path: str
+    snapshot: str
+    base: str
+    files: str
+    max_files: int
+    max_pages: int  # of the sample alone; 0: as many as the environment gives
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file: path relative to its pool, address to open (local path or URL), size (0: not known yet)."""
+
+    path: str
+    address: str
+    num_bytes: int
+
+
+def list_files(pool: PoolConfig, root: Path) -> list[SourceFile]:
+    """The pool's files, sorted by path; `root` is the lakehouse's folder. ConfigError if wrong or empty."""
+    if pool.kind not in _KINDS:
+        raise unknown("pool kind", pool.kind, _KINDS, f"pool {pool.name!r}")
+    wanted = _slice(pool)
+    listed = _KINDS[pool.kind](pool, root)
+    chosen = listed[wanted]
+    if not chosen:
+        raise ConfigError(f"pool {pool.name!r}: files={pool.files!r} selects none of its {len(listed)} files")
+    return sorted(chosen[: pool.max_files] if pool.max_files else chosen, key=lambda file: file.path)
+
+
+def sample_folder(pool: PoolConfig, root: Path) -> Path:
+    """Where the sample of this environment and size is, or will be."""
+    return root.absolute() / "pools" / f"sample-{fingerprint(pool.max_pages)[:12]}"
+
+
+def fingerprint(max_pages: int) -> str:
+    """Identity of all that decides the sample's bytes: generator, Python, packages and versions, size."""
+    packages = [f"{name}=={dist.version}" for name, dist in environment().items()]
+    return identity("sample", SAMPLE_GENERATOR, sys.version, sysconfig.get_platform(), max_pages, packages)
+
+
+def environment() -> dict[str, Distribution]:
+    """The installed packages by lower-case name, sorted, without lakeloom itself.
+
+    Those of the environment's own folders: sys.path would let the working folder add some.
+    """
+    folders = sorted({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
+    named = {str(dist.metadata["Name"]).lower(): dist for dist in distributions(path=folders)}
+    return {name: dist for name, dist in sorted(named.items()) if name not in {"lakeloom", "none"}}
+
+
+def _slice(pool: PoolConfig) -> slice:
+    if not pool.files:
+        return slice(None)
+    match = _SLICE.fullmatch(pool.files)
+    if match is None:
+        raise ConfigError(f"pool {pool.name!r}: files={pool.files!r} is no slice; write 0:8, 8: or :8")
+    start, stop = (int(text) if text else None for text in match.groups())
+    return slice(start, stop)
+
+
+def _sample(pool: PoolConfig, root: Path) -> list[SourceFile]:
+    folder = sample_folder(pool, root)
+    if not (folder / MANIFEST).is_file():
+        raise ConfigError(f"the sample pool isn't made yet for this environment ({folder}); run: lakeloom pool")
+    manifest = cast(dict[str, list[dict[str, str | int]]], json.loads((folder / MANIFEST).read_text("utf-8")))
+    sizes = {str(entry["name"]): entry["num_bytes"] for entry in manifest["files"]}
+    found = [_local(folder, name) for name in sizes]
+    wrong = [file.path for file in found if file.num_bytes != sizes[file.path]]
+    if wrong:
+        raise ConfigError(
+            f"sample pool {folder}: {', '.join(wrong)} not as in {MANIFEST}; delete it, run: lakeloom pool"
+        )
+    return found
+
+
+def _folder(pool: PoolConfig, suffix: re.Pattern[str]) -> list[SourceFile]:
+    if not pool.path:
+        raise ConfigError(f"pool {pool.name!r} of kind {pool.kind!r} needs a folder: pool.path=/a/folder")
+    found = _remote(pool) if "://" in pool.path else _walk(pool)
+    chosen = [file for file in found if suffix.search(file.path)]
+    others = [file.path for file in found if not suffix.search(file.path)]
+    if not chosen:
+        raise ConfigError(
+            f"pool {pool.path!r}: none of its {len(found)} files is named as {pool.kind} ({suffix.pattern}); "
+            f"kinds: {', '.join(_KINDS)}"
+        )
+    if others:
+        log.warning("pool %s: %d files of other kinds left out, first %s", pool.name, len(others), others[0])
+    return chosen
+
+
+def _walk(pool: PoolConfig) -> list[SourceFile]:
+    folder = Path(pool.path).expanduser().absolute()
+    if folder.is_file():
+        return [_local(folder.parent, folder.name)]
+    if not folder.is_dir():
+        raise ConfigError(
+            f"pool path {pool.path!r} doesn't exist (looked for {folder}); "
+            f"choices: a folder, a file, {', '.join(_KINDS)}"
+        )
+    return [_local(folder, name) for name in sorted(p.relative_to(folder).as_posix() for p in _files(folder))]
+
+
+def _files(folder: Path) -> Iterable[Path]:
+    for path in folder.rglob("*"):
+        if path.is_file():
+            if not path.name.isprintable():
+                raise ConfigError(f"pool file {path!a}: its name isn't printable UTF-8; rename it")
+            yield path
+
+
+def _local(folder: Path, name: str) -> SourceFile:
+    path = folder / name
+    return SourceFile(name, str(path), path.stat().st_size if path.is_file() else -1)
+
+
+def _remote(pool: PoolConfig) -> list[SourceFile]:
+    """Files under an address of any file system that fsspec knows."""
+    try:
+        files, top = _file_system(pool.path)
+        found = files.find(top, detail=True)
+    except Exception as error:  # as below: the file systems' errors have no common base
+        raise ConfigError(f"pool path {pool.path!r} can't be listed: {error}") from error
+    prefix = top.rstrip("/") + "/"
+    return [
+        SourceFile(name.removeprefix(prefix), files.unstrip_protocol(name), int(found[name]["size"] or 0))
+        for name in sorted(found)
+    ]
+
+
+def _warc(pool: PoolConfig, root: Path) -> list[SourceFile]:
+    return _folder(pool, _WARC)
+
+
+def _jsonl(pool: PoolConfig, root: Path) -> list[SourceFile]:
+    return _folder(pool, _JSONL)
+
+
+def _common_crawl(pool: PoolConfig, root: Path) -> list[SourceFile]:
+    """A snapshot's own path list, in its order. Sizes aren't in it."""
+    if not _SNAPSHOT.fullmatch(pool.snapshot):
+        raise ConfigError(
+            f"pool {pool.name!r}: snapshot={pool.snapshot!r} is no snapshot id such as CC-MAIN-2024-10; "
+            "https://index.commoncrawl.org lists them"
+        )
+    base = pool.base.rstrip("/")
+    address = f"{base}/crawl-data/{pool.snapshot}/warc.paths.gz"
+    try:
+        files, path = _file_system(address)
+        lines = gzip.decompress(files.cat_file(path)).decode("ascii").split()
+    except Exception as error:  # each file system has errors of its own: aiohttp's and botocore's are no OSError
+        raise ConfigError(
+            f"snapshot {pool.snapshot!r} has no readable path list at {address} ({type(error).__name__}: {error}); "
+            "https://index.commoncrawl.org lists the snapshots"
+        ) from error
+    if not lines:
+        raise ConfigError(f"snapshot {pool.snapshot!r}: the path list at {address} is empty")
+    return [SourceFile(line, f"{base}/{line}", 0) for line in lines]
+
+
+class _FileSystem(Protocol):
+    """What is used of fsspec's file systems, which have no types."""
+
+    def find(self, path: str, *, detail: bool) -> dict[str, dict[str, int | None]]: ...
+
+    def cat_file(self, path: str) -> bytes: ...
+
+    def unstrip_protocol(self, name: str) -> str: ...
+
+
+def _file_system(address: str) -> tuple[_FileSystem, str]:
+    """The file system of an address, and the path in it; fsspec is imported only where it is used."""
+    return cast(tuple[_FileSystem, str], import_module("fsspec.core").url_to_fs(address))
+
+
+_KINDS: dict[str, Callable[[PoolConfig, Path], list[SourceFile]]] = {
+    "sample": _sample,
+    "warc": _warc,
+    "cc": _common_crawl,
+    "jsonl": _jsonl,
+}

@@ -1,0 +1,152 @@
+"""Reads and appends Delta tables by name. An append happens once for each transaction name, however often it is run.
+
+The same code serves a folder (local, s3a://) and a Unity Catalog: only the catalog's name differs.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from delta import DeltaTable
+from delta.exceptions import DeltaConcurrentModificationException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakeloom.lakehouse.errors import ConfigError, Conflict
+from lakeloom.lakehouse.session import sql_type
+from lakeloom.lakehouse.tables import TABLES, table
+
+log = logging.getLogger(__name__)
+
+# Whole statements, since names can't be bound parameters of these.
+_SCHEMAS = {name: f"CREATE SCHEMA IF NOT EXISTS {name}" for name in ("bronze", "silver", "gold", "ops")}
+_FORGET = {name: f"DROP TABLE IF EXISTS {name}" for name in TABLES}
+
+
+@dataclass(frozen=True)
+class LakehouseConfig:
+    """The config group `lakehouse`: `root` holds tables and files; with `catalog` the tables live in Unity Catalog."""
+
+    root: str
+    catalog: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """What an append left in the table's log; `is_new` is false when the transaction had been committed before."""
+
+    table: str
+    version: int
+    num_rows: int
+    is_new: bool
+
+
+class Lakehouse:
+    """The tables and files of one project, seen through one session."""
+
+    def __init__(self, spark: SparkSession, cfg: LakehouseConfig) -> None:
+        self.spark, self.cfg = spark, cfg
+
+    def delta(self, name: str) -> DeltaTable:
+        """The table for merges and its log; it must exist."""
+        # SQL would need the name formatted in: Delta 4.4.0's parser takes no IDENTIFIER(:name) (tried on Spark 4.2).
+        if self.cfg.catalog:
+            return DeltaTable.forName(self.spark, self._name(name))
+        return DeltaTable.forPath(self.spark, self._path(name))
+
+    def folder(self, name: str) -> Path:
+        """A folder beside the tables, for shards, models, reports."""
+        path = Path(self.cfg.root, name).absolute()
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def exists(self, name: str) -> bool:
+        """Whether the table was ever created."""
+        if self.cfg.catalog:
+            return self.spark.catalog.tableExists(self._name(name))
+        return DeltaTable.isDeltaTable(self.spark, self._path(name))
+
+    def read(self, name: str, version: int | None = None) -> DataFrame:
+        """The table, or one version of it. A table without a commit is a ConfigError that names the job to run."""
+        if not self.exists(name):
+            raise ConfigError(
+                f"table {name} of {self.cfg.root} is empty; run the job that fills it first (lakeloom lists them)"
+            )
+        reader = self.spark.read.format("delta")
+        reader = reader if version is None else reader.option("versionAsOf", version)
+        return reader.table(self._name(name)) if self.cfg.catalog else reader.load(self._path(name))
+
+    def version(self, name: str) -> int:
+        """Number of the newest commit."""
+        return int(self._history(name).agg(F.max("version")).first()[0])  # type: ignore[index]  # one row, always
+
+    def append(self, rows: DataFrame, name: str, *, txn: str) -> Commit:
+        """Append once: a transaction name that is in the table's log already writes nothing."""
+        self.create(name)
+        before = self.version(name)
+        shape = table(name).schema
+        typed = rows.select(*[F.col(field.name).cast(sql_type(field.type)).alias(field.name) for field in shape])
+        writer = typed.write.format("delta").mode("append").option("userMetadata", txn)
+        writer = writer.option("txnAppId", txn).option("txnVersion", 0)
+        try:
+            if self.cfg.catalog:
+                writer.saveAsTable(self._name(name))
+            else:
+                writer.save(self._path(name))
+        except DeltaConcurrentModificationException as error:
+            raise Conflict(f"table {name}: another job wrote to it ({error}); run this one again") from error
+        found = self.commit(name, txn)
+        if found is None:  # the log entry is older than the table's log retention
+            return Commit(name, before, 0, is_new=False)
+        commit = Commit(name, found.version, found.num_rows, is_new=found.version > before)
+        log.info(
+            "%s: %s rows in version %s%s",
+            name,
+            commit.num_rows,
+            commit.version,
+            "" if commit.is_new else " (was there)",
+        )
+        return commit
+
+    def commit(self, name: str, txn: str) -> Commit | None:
+        """The commit that carries this transaction name, if there is one."""
+        if not self.exists(name):
+            return None
+        rows = self._history(name).where(F.col("userMetadata") == txn).orderBy("version").limit(1)
+        row = rows.select("version", F.col("operationMetrics")["numOutputRows"].alias("n")).first()
+        return None if row is None else Commit(name, int(row["version"]), int(row["n"] or 0), is_new=False)
+
+    def create(self, name: str) -> None:
+        """Make the table from its schema if it isn't there."""
+        if self.exists(name):
+            return
+        spec = table(name)
+        builder = DeltaTable.createIfNotExists(self.spark).comment(spec.about)
+        builder = builder.tableName(self._name(name)) if self.cfg.catalog else builder.location(self._path(name))
+        for field in spec.schema:
+            builder = builder.addColumn(field.name, sql_type(field.type))
+        if spec.cluster_by:
+            builder = builder.clusterBy(*spec.cluster_by)
+        builder.execute()
+
+    def publish_names(self) -> None:
+        """Give this session's catalog the names of the tables that exist, for SQL typed by people."""
+        if self.cfg.catalog:
+            self.spark.catalog.setCurrentCatalog(self.cfg.catalog)
+            return
+        for statement in _SCHEMAS.values():
+            self.spark.sql(statement)
+        for name in TABLES:
+            if self.exists(name):
+                self.spark.sql(_FORGET[name])
+                self.spark.catalog.createTable(name, path=self._path(name), source="delta")
+
+    def _history(self, name: str) -> DataFrame:
+        return self.delta(name).history()
+
+    def _name(self, name: str) -> str:
+        return f"{self.cfg.catalog}.{table(name).name}"
+
+    def _path(self, name: str) -> str:
+        root = self.cfg.root if "://" in self.cfg.root else str(Path(self.cfg.root).absolute())
+        return f"{root}/tables/{table(name).name.replace('.', '/')}"

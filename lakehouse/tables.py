@@ -1,0 +1,228 @@
+"""Every Delta table, once: its schema is used for creating, writing, reading and testing.
+
+Names: `*_id` identity, `num_*` counts, `is_*` booleans, `*_at` UTC timestamps, `*_sha` SHA-256 hex.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from lakeloom.lakehouse.errors import unknown
+
+STRING, INT, LONG, DOUBLE, BOOL = pa.string(), pa.int32(), pa.int64(), pa.float64(), pa.bool_()
+TIME = pa.timestamp("us", tz="UTC")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Delta table. `keys` identify a row; `cluster_by` are the columns that readers filter on."""
+
+    name: str
+    about: str
+    schema: pa.Schema
+    keys: tuple[str, ...]
+    cluster_by: tuple[str, ...] = ()
+
+
+def _table(name: str, about: str, keys: str, fields: list[tuple[str, pa.DataType]], cluster_by: str = "") -> Table:
+    schema = pa.schema([pa.field(column, kind) for column, kind in fields])
+    return Table(name, about, schema, tuple(keys.split()), tuple(cluster_by.split()))
+
+
+_ALL = [
+    _table(
+        "bronze.files",
+        "one row per source file of a pool, with the counts of its ingest; null counts mean planned, not yet read",
+        "file_id",
+        [
+            ("file_id", STRING),  # identity of pool, path and size
+            ("pool", STRING),
+            ("path", STRING),  # relative to the pool's address
+            ("num_bytes", LONG),
+            ("batch_id", STRING),  # the commit that the file belongs to
+            ("num_records", LONG),
+            ("num_pages", LONG),
+            ("num_dead", LONG),
+            ("cpu_s", DOUBLE),
+            ("planned_at", TIME),
+            ("ingested_at", TIME),
+        ],
+    ),
+    _table(
+        "bronze.pages",
+        "one row per web page as crawled, with its extracted text",
+        "doc_id",
+        [
+            ("doc_id", STRING),
+            ("pool", STRING),
+            ("batch_id", STRING),
+            ("url", STRING),
+            ("host", STRING),
+            ("fetched_at", TIME),
+            ("http_status", INT),
+            ("content_type", STRING),
+            ("http_headers", pa.map_(STRING, STRING)),
+            ("charset", STRING),
+            ("text", STRING),
+            ("num_chars", INT),
+            ("html_bytes", INT),
+            ("extractor", STRING),
+            ("html", pa.binary()),
+            ("file_id", STRING),
+            ("warc_file", STRING),
+            ("warc_offset", LONG),
+            ("payload_digest", STRING),
+            ("ingested_at", TIME),
+        ],
+        cluster_by="batch_id",
+    ),
+    _table(
+        "bronze.dead_letters",
+        "one row per record that is no page, and why; types that never hold pages are tallied, a row a file and type",
+        "file_id offset stage error",
+        [
+            ("pool", STRING),
+            ("batch_id", STRING),
+            ("file_id", STRING),
+            ("source", STRING),  # file, relative to the pool's address
+            ("offset", LONG),  # byte offset of the record; null in a tally
+            ("stage", STRING),  # open, parse, select, decode, extract
+            ("error", STRING),  # a short name, the same for the same fault
+            ("detail", STRING),
+            ("num_records", LONG),  # 1, or the tally
+            ("num_bytes", LONG),
+            ("seen_at", TIME),
+        ],
+    ),
+    _table(
+        "silver.documents",
+        "one row per page and recipe: what was measured, and which step dropped it (null = kept)",
+        "doc_id recipe_hash",
+        [
+            ("doc_id", STRING),
+            ("pool", STRING),
+            ("batch_id", STRING),
+            ("recipe", STRING),
+            ("recipe_hash", STRING),
+            ("url", STRING),
+            ("text", STRING),  # after edits; null when dropped (the page has it)
+            ("num_chars", INT),
+            ("dropped_by", STRING),
+            ("dropped_at", INT),  # step number from 0
+            ("error", STRING),
+            ("signals", pa.map_(STRING, DOUBLE)),
+        ],
+        cluster_by="recipe_hash batch_id",
+    ),
+    _table(
+        "silver.signatures",
+        "one row per kept document: its MinHash bands, for near-duplicate joins without its text",
+        "doc_id dedup_id",
+        [("doc_id", STRING), ("dedup_id", STRING), ("text_sha", STRING), ("bands", pa.list_(LONG))],
+        cluster_by="dedup_id",
+    ),
+    _table(
+        "silver.clusters",
+        "one row per document that has a duplicate: its cluster, the one that stays, and why they match",
+        "doc_id dedup_id",
+        [
+            ("doc_id", STRING),
+            ("dedup_id", STRING),
+            ("cluster_id", STRING),  # the representative's doc_id
+            ("is_representative", BOOL),
+            ("method", STRING),  # exact_text, minhash
+            ("similarity", DOUBLE),
+            ("reason", STRING),
+        ],
+        cluster_by="dedup_id",
+    ),
+    _table(
+        "gold.corpus",
+        "one row per document of a dataset version, with its split",
+        "doc_id corpus_id",
+        [
+            ("corpus_id", STRING),
+            ("dataset", STRING),
+            ("doc_id", STRING),
+            ("url", STRING),
+            ("text", STRING),
+            ("num_chars", INT),
+            ("split", STRING),  # train, holdout
+        ],
+        cluster_by="corpus_id",
+    ),
+    _table(
+        "gold.shards",
+        "one row per shard file of an exported dataset",
+        "export_id shard",
+        [
+            ("export_id", STRING),
+            ("dataset", STRING),
+            ("shard", STRING),
+            ("path", STRING),
+            ("num_sequences", LONG),
+            ("num_tokens", LONG),
+            ("num_bytes", LONG),
+            ("sha256", STRING),
+            ("source_table", STRING),
+            ("source_version", LONG),
+            ("corpus_id", STRING),
+            ("recipe_hash", STRING),
+            ("tokenizer_sha", STRING),
+            ("seed", LONG),
+        ],
+    ),
+    _table(
+        "gold.scores",
+        "one row per evaluation, task and metric; what is absent has no value and a reason",
+        "evaluation_id task metric",
+        [
+            ("evaluation_id", STRING),
+            ("model_sha", STRING),
+            ("model", STRING),
+            ("dataset", STRING),
+            ("export_id", STRING),
+            ("scale", STRING),
+            ("seed", LONG),
+            ("task", STRING),
+            ("task_version", STRING),
+            ("metric", STRING),
+            ("value", DOUBLE),
+            ("stderr", DOUBLE),
+            ("num_items", LONG),
+            ("num_fewshot", INT),
+            ("absent_reason", STRING),
+            ("run_id", STRING),
+        ],
+    ),
+    _table(
+        "ops.funnel",
+        "one row per run, recipe and step: pages in, out and dropped, and what it cost",
+        "run_id job step_number",
+        [
+            ("run_id", STRING),
+            ("batch_ids", pa.list_(STRING)),
+            ("job", STRING),
+            ("pool", STRING),
+            ("recipe", STRING),
+            ("recipe_hash", STRING),
+            ("step_number", INT),
+            ("step", STRING),
+            ("rows_in", LONG),
+            ("rows_out", LONG),
+            ("dropped", LONG),
+            ("errors", LONG),
+            ("num_bytes", LONG),
+            ("cpu_s", DOUBLE),
+        ],
+    ),
+]
+
+TABLES: dict[str, Table] = {table.name: table for table in _ALL}
+
+
+def table(name: str) -> Table:
+    """The table of that name, or a ConfigError with the nearest names."""
+    if name not in TABLES:
+        raise unknown("table", name, TABLES)
+    return TABLES[name]

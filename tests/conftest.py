@@ -1,0 +1,60 @@
+"""Fixtures of the whole suite: one Spark session, a lakehouse for each test, the shared data if present."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from lakeloom.lakehouse import session
+from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
+
+os.environ.update(
+    MLFLOW_DISABLE_TELEMETRY="true",
+    HF_HUB_OFFLINE="1",
+    HF_DATASETS_OFFLINE="1",
+    TOKENIZERS_PARALLELISM="false",
+)
+
+SHARED = Path(__file__).parent.parent.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of specification data beside the repository; tests that need it skip in a clone without it."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the data folder ../shared, which is not here")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """The one session of the run, with the fast-start settings for tables of a few rows."""
+    scratch = tmp_path_factory.mktemp("spark")
+    cfg = session.SparkConfig(
+        master="local[2]",
+        memory="2g",
+        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        log=str(scratch / "spark.log"),
+        options={
+            "spark.ui.enabled": "false",
+            "spark.ui.showConsoleProgress": "false",
+            "spark.driver.host": "127.0.0.1",
+            "spark.driver.bindAddress": "127.0.0.1",
+            "spark.sql.shuffle.partitions": "2",
+            "spark.default.parallelism": "2",
+            "spark.databricks.delta.snapshotPartitions": "1",
+            "spark.sql.session.timeZone": "UTC",
+            "spark.sql.warehouse.dir": str(scratch / "warehouse"),
+        },
+    )
+    made = session.spark(cfg)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def lake(spark: SparkSession, tmp_path: Path) -> Lakehouse:
+    """An empty lakehouse in a folder of this test."""
+    return Lakehouse(spark, LakehouseConfig(root=str(tmp_path / "lake"), catalog=""))

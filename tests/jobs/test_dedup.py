@@ -1,0 +1,248 @@
+"""Planted duplicates and the oracle's documents through the job: who is found, who stays, what is refused."""
+
+import io
+import json
+import random
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zstandard
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lakeloom.filters.minhash import MinHashParams
+from lakeloom.filters.recipe import Recipe
+from lakeloom.jobs import dedup
+from lakeloom.jobs.dedup import DedupConfig
+from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.pools import PoolConfig
+from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.tables import table
+
+RAW = Recipe.from_config({"name": "raw", "steps": []})
+WORDS = [f"{first}{last}" for first in ("ba", "ko", "mi", "tu", "ze") for last in ("ran", "sol", "tig", "vex", "wim")]
+Rows = list[dict[str, Any]]
+
+
+def config(root: str, **changes: Any) -> DedupConfig:
+    pool = PoolConfig("p", "warc", "", "", "", "", 0, 0)
+    given: dict[str, Any] = {
+        "method": "minhash", "keep": "longest", "jaccard": 0.75, "verify": True, "ngram": 5, "num_hashes": 112,
+        "num_bands": 14, "num_rows": 8, "seed": 1, "min_removed_share": 0.0, "max_removed_share": 0.95,
+    }  # fmt: skip
+    return DedupConfig(LakehouseConfig(root, ""), pool, RAW, **given | changes)
+
+
+def page(doc_id: str, text: str | None, **changes: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "doc_id": doc_id, "pool": "p", "batch_id": "batch", "recipe": "raw", "recipe_hash": RAW.hash, "url": "",
+        "text": text, "num_chars": len(text or ""), "dropped_by": None, "dropped_at": None, "error": None,
+        "signals": {},
+    }  # fmt: skip
+    return row | changes
+
+
+def filled(lake: Lakehouse, rows: Iterable[dict[str, Any]], partitions: int = 1) -> Lakehouse:
+    types = "STRING, pool STRING, batch_id STRING, recipe STRING, recipe_hash STRING, url STRING, text STRING, "
+    types += "num_chars INT, dropped_by STRING, dropped_at INT, error STRING, signals MAP<STRING, DOUBLE>"
+    documents = lake.spark.createDataFrame(list(rows), f"doc_id {types}").repartition(partitions)
+    lake.append(documents, "silver.documents", txn="curate/test")
+    return lake
+
+
+def prose(seed: int, num_words: int = 200) -> list[str]:
+    rng = random.Random(seed)  # noqa: S311 (a test's text, not a secret)
+    return [rng.choice(WORDS) + rng.choice(WORDS) for _ in range(num_words)]
+
+
+def planted() -> Rows:
+    """Twelve different pages; of page 0 a copy and two near copies, of 1 a chain of near copies, of 2 two copies."""
+    pages = [prose(seed) for seed in range(12)]
+    rows = [page(f"d{number:02}", " ".join(words)) for number, words in enumerate(pages)]
+    rows += [
+        page("e00", " ".join(pages[0])),
+        page("e01", " ".join([*pages[0], "more"])),
+        page("e02", " ".join(pages[0]).upper()),
+    ]
+    cut = [page(f"f{start}", " ".join(pages[1][start * 8 :])) for start in range(1, 5)]
+    rows += [*cut, page("a20", " ".join(pages[2])), page("g20", " ".join(pages[2]))]
+    rows += [page(f"w{number}", text) for number, text in enumerate(["", "", "!!!", "!!!", "one", "two", "one"])]
+    dropped = {"dropped_by": "num_words", "dropped_at": 0}
+    return [*rows, page("z0", " ".join(pages[3]), **dropped), page("z1", " ".join(pages[4]), pool="another")]
+
+
+def clusters(lake: Lakehouse, cfg: DedupConfig) -> Rows:
+    mine = lake.read("silver.clusters").where(f"dedup_id = '{dedup.identify(lake, cfg)}'").orderBy("doc_id")
+    return [row.asDict() for row in mine.toLocalIterator()]
+
+
+def members(rows: Rows) -> list[list[str]]:
+    names = sorted({row["cluster_id"] for row in rows})
+    return sorted(sorted(row["doc_id"] for row in rows if row["cluster_id"] == name) for name in names)
+
+
+def found(lake: Lakehouse, cfg: DedupConfig) -> Rows:
+    """The job's clusters, by doc_id."""
+    dedup.run(lake.spark, cfg)
+    return clusters(lake, cfg)
+
+
+PLANTED = [["a20", "d02", "g20"], ["d00", "e00", "e01", "e02"], ["d01", "f1", "f2", "f3", "f4"], ["w4", "w6"]]
+
+
+@pytest.mark.spark
+def test_planted_duplicates_are_found_once(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, planted()).cfg.root)
+    report = dedup.run(spark, cfg)
+    rows = clusters(lake, cfg)
+    assert members(rows) == PLANTED
+    assert (report.rows_in, report.rows_out, report.dropped) == (28, 18, 10)
+    assert [row["doc_id"] for row in rows if row["is_representative"]] == ["a20", "d01", "e01", "w4"]
+    why = {row["doc_id"]: (row["method"], row["similarity"], row["reason"]) for row in rows}
+    assert why["g20"] == ("exact_text", 1.0, "same text as a20")
+    assert why["e01"] == ("minhash", pytest.approx(196 / 197), "jaccard 0.994924 to d00")
+    assert why["d00"] == ("exact_text", 1.0, "same text as e00; jaccard 1.000000 to e02")
+    assert list(lake.folder("scratch").iterdir()) == []
+    versions = {name: lake.version(name) for name in ("silver.signatures", "silver.clusters")}
+    again = dedup.run(spark, replace(cfg, min_removed_share=0.3))  # bounds are no part of what is found
+    assert again.facts["was_there"] == 1
+    assert asdict(again) | {"facts": None} == asdict(report) | {"facts": None}
+    assert versions == {name: lake.version(name) for name in versions}
+    signatures = {row["doc_id"]: row for row in lake.read("silver.signatures").toLocalIterator()}
+    assert len(signatures) == report.rows_in
+    assert [signatures[f"w{number}"]["text_sha"] is None for number in range(7)] == [True] * 4 + [False] * 3
+    assert [signatures[f"w{number}"]["bands"] is None for number in range(7)] == [True] * 4 + [False] * 3
+    assert len(signatures["d00"]["bands"]) == cfg.num_bands
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_partitions_and_order_change_nothing(spark: SparkSession, tmp_path: Path) -> None:
+    rows, results = planted(), list[Rows]()
+    kept = spark.conf.get("spark.sql.shuffle.partitions")
+    try:
+        for number in (1, 2, 7):
+            lake = Lakehouse(spark, LakehouseConfig(str(tmp_path / str(number)), ""))
+            shuffled = random.Random(number).sample(rows, len(rows))  # noqa: S311 (an order, not a secret)
+            spark.conf.set("spark.sql.shuffle.partitions", number)
+            results.append(found(filled(lake, shuffled, number), config(lake.cfg.root)))
+    finally:
+        spark.conf.set("spark.sql.shuffle.partitions", str(kept))
+    assert members(results[0]) == PLANTED
+    assert results[1] == results[0] and results[2] == results[0]
+
+
+@pytest.mark.spark
+def test_exact_finds_equal_texts_only_and_none_writes_nothing(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, planted()).cfg.root, method="none")
+    report = dedup.run(spark, cfg)
+    assert (report.rows_in, report.rows_out, report.dropped) == (28, 28, 0)
+    assert not lake.exists("silver.clusters") and not lake.exists("silver.signatures")
+    rows = found(lake, replace(cfg, method="exact", keep="smallest_id"))
+    assert members(rows) == [["a20", "d02", "g20"], ["d00", "e00"], ["w4", "w6"]]
+    assert {row["method"] for row in rows} == {"exact_text"}
+    assert [row["doc_id"] for row in rows if row["is_representative"]] == ["a20", "d00", "w4"]
+
+
+@pytest.mark.spark
+def test_first_crawled_stays_and_unmeasured_pairs_say_so(spark: SparkSession, lake: Lakehouse) -> None:
+    texts = [" ".join(prose(1)), " ".join([*prose(1), "more"]), " ".join(["and", *prose(1)])]
+    filled(lake, [page(f"d{number}", text) for number, text in enumerate(texts)])
+    days = [("d0", None), ("d1", "2024-02-03"), ("d2", "2024-02-02")]
+    crawled = spark.createDataFrame([(name, "p", day) for name, day in days], "doc_id STRING, pool STRING, day STRING")
+    columns = [
+        field.name for field in table("bronze.pages").schema if field.name not in ("doc_id", "pool", "fetched_at")
+    ]
+    empty = {name: F.lit(None) for name in columns}
+    lake.append(crawled.withColumn("fetched_at", F.to_timestamp("day")).withColumns(empty), "bronze.pages", txn="test")
+    rows = found(lake, config(lake.cfg.root, keep="first_crawled", verify=False))
+    assert [(row["doc_id"], row["cluster_id"], row["is_representative"]) for row in rows] == [
+        ("d0", "d2", False), ("d1", "d2", False), ("d2", "d2", True)]  # fmt: skip
+    assert {(row["method"], row["similarity"]) for row in rows} == {("minhash", None)}
+    assert [row["reason"] for row in rows[1:]] == ["shares a band with d0"] * 2
+
+
+@pytest.mark.spark
+def test_removed_share_out_of_bounds_publishes_nothing(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, planted()).cfg.root, max_removed_share=0.3)
+    with pytest.raises(Incomplete, match=r"remove 10 of 28 documents \(35\.71%\) of pool 'p'.*0\.00% to 30\.00%"):
+        dedup.run(spark, cfg)
+    assert not lake.exists("silver.clusters")
+    assert list(lake.folder("scratch").iterdir()) == []
+    with pytest.raises(Incomplete, match=r"50\.00% to 95\.00%"):
+        dedup.run(spark, replace(cfg, min_removed_share=0.5, max_removed_share=0.95))
+    assert dedup.run(spark, replace(cfg, max_removed_share=0.36)).dropped == 10
+
+
+@pytest.mark.spark
+def test_identity_is_of_documents_and_method(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(lake.cfg.root)
+    with pytest.raises(ConfigError, match="no documents of pool 'p' and recipe 'raw'; run lakeloom curate"):
+        dedup.identify(lake, cfg)
+    filled(lake, [page("d", "one"), page("e", "two", batch_id="other")], partitions=2)
+    exact = replace(cfg, method="exact")
+    same = [cfg, replace(cfg, max_removed_share=0.5), replace(cfg, recipe=replace(RAW, name="renamed"))]
+    others = [
+        exact,
+        replace(cfg, method="none"),
+        replace(cfg, seed=2),
+        replace(cfg, jaccard=0.8),
+        replace(cfg, keep="smallest_id"),
+    ]
+    assert {dedup.identify(lake, one) for one in same} == {dedup.identify(lake, cfg)}
+    assert len({dedup.identify(lake, one) for one in [cfg, *others]}) == 6
+    assert dedup.identify(lake, exact) == dedup.identify(lake, replace(exact, seed=2, jaccard=0.8))
+    before = dedup.identify(lake, cfg)
+    lake.append(
+        lake.read("silver.documents").limit(1).withColumn("batch_id", F.lit("new")), "silver.documents", txn="2"
+    )
+    assert dedup.identify(lake, cfg) != before
+    with pytest.raises(ConfigError, match="no documents of pool 'q'"):
+        dedup.run(spark, replace(cfg, pool=replace(cfg.pool, name="q")))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"method": "minhsh"}, "no method 'minhsh'; nearest: minhash"),
+        ({"keep": "first_crawl"}, "no keep rule 'first_crawl'; nearest: first_crawled"),
+        ({"jaccard": 0.0}, "above 0 and at most 1"),
+        ({"min_removed_share": 0.99}, "the smaller first"),
+        ({"num_rows": 9}, "need as many hashes"),
+    ],
+)
+def test_wrong_settings_are_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        config("root", **wrong)
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_oracle(spark: SparkSession, lake: Lakehouse, shared: Path) -> None:
+    """Every stated similarity is true and at least 0.75; pairs from 0.8 up are found as the curve of bands says."""
+    folder = shared / "oracle" / "dedup"
+    filled(lake, (page(row["id"], row["text"]) for row in records(folder / "documents.jsonl.zst")), 3)
+    true = {(row["a"], row["b"]): float(row["jaccard"]) for row in records(folder / "pairs.jsonl.zst")}
+    rows = found(lake, config(lake.cfg.root))
+    stated = [(row["doc_id"], *re.findall(r"jaccard ([\d.]+) to (\w+)", row["reason"])) for row in rows]
+    edges = [(min(one, other), max(one, other), float(value)) for one, *ends in stated for value, other in ends]
+    assert len(edges) > 200
+    assert all(value >= 0.75 and abs(true[a, b] - value) < 2e-6 for a, b, value in edges)
+    cluster = {row["doc_id"]: row["cluster_id"] for row in rows}
+    near = {pair: value for pair, value in true.items() if value >= 0.8}
+    params = MinHashParams(112, 14, 8, 5, 1)
+    expected = sum(params.recall(value) for value in near.values())
+    error = sum(params.recall(value) * (1 - params.recall(value)) for value in near.values()) ** 0.5
+    together = sum(a in cluster and cluster[a] == cluster.get(b) for a, b in near)
+    assert together >= expected - 4 * error, (together, expected, len(near))
+    wordless = {"t000", "t001", "t009", "t010"}
+    assert not wordless & cluster.keys()
+
+
+def records(path: Path) -> Rows:
+    with path.open("rb") as file, io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), "utf-8") as lines:
+        return [json.loads(line) for line in lines]

@@ -1,0 +1,169 @@
+"""From archives to tables: each record one row, each file once, whatever was done before."""
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import functions as F
+
+from lakeloom.jobs import ingest, oracle_ingest
+from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.pools import PoolConfig
+from lakeloom.lakehouse.report import Report
+from lakeloom.lakehouse.sources import WarcDataSource, pack
+from lakeloom.lakehouse.store import Lakehouse
+from tests.lakehouse.test_warc import PROSE, archive
+
+pytestmark = pytest.mark.spark
+
+
+def config(lake: Lakehouse, folder: Path, **changes: object) -> ingest.IngestConfig:
+    values: dict[str, object] = {
+        "batch_bytes": 10**9,
+        "partition_bytes": 10**8,
+        "min_partitions": 2,
+        "max_record_bytes": 10**7,
+        "timeout_s": 20.0,
+        "keep_html": False,
+    }
+    pool = PoolConfig("made", "warc", str(folder), "", "", "", 0, 0)
+    return ingest.IngestConfig(lakehouse=lake.cfg, pool=pool, **(values | changes))  # type: ignore[arg-type] # as typed above
+
+
+def run(lake: Lakehouse, folder: Path, **changes: object) -> Report:
+    return ingest.run(lake.spark, config(lake, folder, **changes))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    path = tmp_path / "pool"
+    path.mkdir()
+    for number in range(3):
+        path.joinpath(f"{number}.warc.gz").write_bytes(archive([f"{PROSE} {number} {i}".encode() for i in range(4)]))
+    path.joinpath("broken.warc.gz").write_bytes(archive([PROSE.encode()] * 2) + b"\x1f\x8b\x08\x00 garbage")
+    return path
+
+
+def test_every_record_has_its_row(lake: Lakehouse, folder: Path) -> None:
+    report = run(lake, folder)
+    assert (report.rows_in, report.rows_out) == (3 * 9 + 5 + 1, 14)
+    assert report.rows_in == report.rows_out + report.dropped
+    pages = lake.read("bronze.pages")
+    assert pages.count() == pages.select("doc_id").distinct().count() == 14
+    dead = {
+        (row["source"], row["stage"], row["error"]): row["num_records"]
+        for row in lake.read("bronze.dead_letters").collect()
+    }
+    assert dead[("broken.warc.gz", "parse", "not_a_record")] == 1
+    assert dead[("0.warc.gz", "select", "type_request")] == 4
+    assert sum(dead.values()) == report.dropped
+
+
+def test_again_adds_nothing_and_a_new_file_only_itself(lake: Lakehouse, folder: Path) -> None:
+    first, second = run(lake, folder), run(lake, folder)
+    assert second.versions == first.versions
+    assert all(holds for *_, holds in oracle_ingest.check(lake, first, second))
+    folder.joinpath("new.warc.gz").write_bytes(archive([PROSE.encode()]))
+    third = run(lake, folder)
+    assert third.facts["new_files"] == 1
+    assert third.rows_out == first.rows_out + 1
+
+
+def test_batches_and_partitions_change_no_row(lake: Lakehouse, folder: Path, tmp_path: Path) -> None:
+    columns = ("doc_id", "url", "text", "charset", "warc_file", "warc_offset")
+    run(lake, folder)
+    other = Lakehouse(lake.spark, type(lake.cfg)(root=str(tmp_path / "other"), catalog=""))
+    run(other, folder, batch_bytes=1, partition_bytes=1, min_partitions=1)
+    assert lake.read("bronze.files").select("batch_id").distinct().count() == 1
+    assert other.read("bronze.files").select("batch_id").distinct().count() == 4
+    one, many = (each.read("bronze.pages").select(*columns) for each in (lake, other))
+    assert one.exceptAll(many).count() == many.exceptAll(one).count() == 0
+
+
+@pytest.mark.parametrize("done", [0, 1, 2])
+def test_a_killed_run_is_finished_by_the_next(
+    lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch, done: int
+) -> None:
+    """Killed before any table, between the two tables, and after both but before the files were marked."""
+
+    class Killed(Exception):
+        pass
+
+    append, calls = Lakehouse.append, list[str]()
+
+    def killing(self: Lakehouse, *args: object, **kwargs: object) -> object:
+        if len(calls) == done:
+            raise Killed
+        calls.append(str(args[1]))
+        return append(self, *args, **kwargs)  # type: ignore[arg-type] # passed on as they came
+
+    def merged(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Lakehouse, "append", killing)
+        if done == 2:
+            patch.setattr(ingest, "_mark_done", merged)
+        run(lake, folder)
+    finished, again = run(lake, folder), run(lake, folder)
+    assert finished.rows_out == lake.read("bronze.pages").count() == 14
+    assert all(holds for *_, holds in oracle_ingest.check(lake, finished, again))
+
+
+def test_a_wrong_pool_is_one_line_and_writes_nothing(lake: Lakehouse, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="nowhere"):
+        run(lake, tmp_path / "nowhere")
+    assert not lake.exists("bronze.pages")
+
+
+def test_plain_users_can_read_a_folder(lake: Lakehouse, folder: Path) -> None:
+    lake.spark.dataSource.register(WarcDataSource)
+    rows = lake.spark.read.format("warc").load(str(folder))
+    assert rows.where(F.col("kind") == "page").count() == 14
+
+
+def test_dclm_json_lines(lake: Lakehouse, tmp_path: Path) -> None:
+    import zstandard
+
+    lines = b'{"text": "one", "url": "https://a.example/1"}\n{"content": "two", "metadata": {"WARC-Target-URI": "https://a.example/2"}}\n'
+    lines += b'{"broken\n{"url": "https://a.example/3"}\n'
+    folder = tmp_path / "jsonl"
+    folder.mkdir()
+    folder.joinpath("a.jsonl.zst").write_bytes(zstandard.compress(lines))
+    cfg = config(lake, folder)
+    pool = PoolConfig("lines", "jsonl", str(folder), "", "", "", 0, 0)
+    report = ingest.run(lake.spark, type(cfg)(**{**cfg.__dict__, "pool": pool}))
+    assert (report.rows_in, report.rows_out, report.dropped) == (4, 2, 2)
+    found = {row["url"]: row["text"] for row in lake.read("bronze.pages").collect()}
+    assert found == {"https://a.example/1": "one", "https://a.example/2": "two"}
+
+
+def test_small_files_share_tasks_and_large_ones_do_not() -> None:
+    files = [(f"{number}", f"{number}", size) for number, size in enumerate([900, 10, 10, 10, 10, 800])]
+    groups = pack(files, 500, 2)
+    assert sorted(file for group in groups for file in group) == sorted(files)
+    assert len(groups) == 4
+    assert [[file[2] for file in group] for group in groups if group[0][2] > 500] == [[900], [800]]
+    assert len(pack(files, 10**9, 2)) == 2
+
+
+@pytest.mark.slow
+def test_the_odd_archives(lake: Lakehouse, shared: Path) -> None:
+    """Some 90 files of 20 projects: truncated, wrong chunks, bad dates, ARC, headers that lie."""
+    first = run(lake, shared / "data" / "warc", timeout_s=5.0)
+    second = run(lake, shared / "data" / "warc", timeout_s=5.0)
+    assert all(holds for *_, holds in oracle_ingest.check(lake, first, second))
+    assert first.facts["files"] == sum(path.is_file() for path in (shared / "data" / "warc").rglob("*"))
+    bad = lake.read("bronze.dead_letters").where("stage in ('parse', 'decode', 'extract') and offset is null")
+    assert bad.count() == 0
+
+
+@pytest.mark.slow
+def test_extraction_equals_the_oracle(lake: Lakehouse, shared: Path) -> None:
+    run(lake, shared / "data" / "pool")
+    truth = lake.spark.read.json(str(shared / "data" / "pool" / "manifest.jsonl"))
+    pages = lake.read("bronze.pages").select(
+        F.col("warc_file").alias("file"), F.col("warc_offset").alias("offset"), F.sha2("text", 256).alias("found")
+    )
+    joined = truth.join(pages, ["file", "offset"], "full_outer")
+    assert joined.count() == truth.count()
+    assert joined.where("text_sha256 = found").count() == truth.count()

@@ -1,0 +1,72 @@
+"""Tables through a real session: an append happens once for its name, and every table can be made and read."""
+
+import pytest
+from pyspark.sql import DataFrame
+
+from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.session import ddl, sql_type
+from lakeloom.lakehouse.store import Lakehouse
+from lakeloom.lakehouse.tables import TABLES, Table
+
+pytestmark = pytest.mark.spark
+
+SIGNATURES = "doc_id string, dedup_id string, text_sha string, bands array<bigint>"
+
+
+def rows(lake: Lakehouse, *names: str) -> DataFrame:
+    return lake.spark.createDataFrame([(name, "d", "s", [1]) for name in names], SIGNATURES)
+
+
+def test_an_append_happens_once(lake: Lakehouse) -> None:
+    first = lake.append(rows(lake, "a", "b"), "silver.signatures", txn="one")
+    again = lake.append(rows(lake, "a", "b"), "silver.signatures", txn="one")
+    other = lake.append(rows(lake, "c"), "silver.signatures", txn="two")
+    assert (first.is_new, again.is_new, other.is_new) == (True, False, True)
+    assert (first.num_rows, again.num_rows, other.num_rows) == (2, 2, 1)
+    assert first.version == again.version < other.version
+    assert lake.read("silver.signatures").count() == 3
+    assert lake.read("silver.signatures", first.version).count() == 2
+    assert lake.commit("silver.signatures", "two") is not None
+    assert lake.commit("silver.signatures", "three") is None
+
+
+def test_a_transaction_is_remembered_behind_later_ones(lake: Lakehouse) -> None:
+    for number in range(4):
+        lake.append(rows(lake, str(number)), "silver.signatures", txn=f"t{number}")
+    assert not lake.append(rows(lake, "0"), "silver.signatures", txn="t0").is_new
+    assert lake.read("silver.signatures").count() == 4
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_every_table_is_made_as_declared(lake: Lakehouse, table: Table) -> None:
+    lake.create(table.name)
+    found = lake.read(table.name).schema
+    expected = lake.spark.createDataFrame([], ddl(table.schema)).schema
+    assert [(field.name, field.dataType) for field in found] == [(field.name, field.dataType) for field in expected]
+    assert set(table.keys) <= set(found.names)
+    detail = lake.delta(table.name).detail().select("clusteringColumns").first()
+    assert detail is not None and tuple(detail[0]) == table.cluster_by
+
+
+def test_reading_what_was_never_written_says_so(lake: Lakehouse) -> None:
+    assert not lake.exists("gold.scores")
+    with pytest.raises(ConfigError, match=r"gold\.scores.*run the job"):
+        lake.read("gold.scores")
+    with pytest.raises(ConfigError, match=r"nearest: gold\.scores"):
+        lake.read("gold.score")
+
+
+def test_names_for_people_follow_the_lakehouse(lake: Lakehouse) -> None:
+    lake.append(rows(lake, "a"), "silver.signatures", txn="one")
+    lake.publish_names()
+    lake.publish_names()
+    found = lake.spark.sql("select count(*) from silver.signatures").first()
+    assert found is not None and found[0] == 1
+
+
+def test_arrow_types_that_no_table_uses_are_refused() -> None:
+    import pyarrow as pa
+
+    assert sql_type(pa.map_(pa.string(), pa.list_(pa.int64()))) == "MAP<STRING, ARRAY<BIGINT>>"
+    with pytest.raises(Exception, match="no Spark type"):
+        sql_type(pa.float16())

@@ -1,0 +1,185 @@
+"""Archives made here, whole and damaged in known places: what comes out, and that nothing is lost in silence."""
+
+import gzip
+import io
+import zlib
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from warcio.statusandheaders import StatusAndHeaders
+from warcio.warcwriter import WARCWriter
+
+from lakeloom.lakehouse.guard import ExtractionFailed
+from lakeloom.lakehouse.markup import main_text
+from lakeloom.lakehouse.warc import BadRecord, Limits, OtherRecord, Page, Row, records
+
+PROSE = "<html><body><main><p>" + "A sentence about looms and the threads they hold. " * 8 + "</p></main></body></html>"
+
+
+def archive(
+    bodies: list[bytes],
+    *,
+    compress: bool = True,
+    headers: list[tuple[str, str]] | None = None,
+    status: str = "200 OK",
+) -> bytes:
+    """A WARC with a warcinfo, then a request and a response for each body."""
+    out = io.BytesIO()
+    writer = WARCWriter(out, gzip=compress)
+    writer.write_record(writer.create_warcinfo_record("made.warc.gz", {"software": "test"}))
+    for number, body in enumerate(bodies):
+        url = f"https://loom.example/{number}"
+        http = StatusAndHeaders(status, headers or [("Content-Type", "text/html")], protocol="HTTP/1.1")
+        response = writer.create_warc_record(url, "response", payload=io.BytesIO(body), http_headers=http)
+        asked = StatusAndHeaders(f"GET /{number} HTTP/1.1", [("Host", "loom.example")], is_http_request=True)
+        writer.write_record(writer.create_warc_record(url, "request", http_headers=asked))
+        writer.write_record(response)
+    return out.getvalue()
+
+
+def read(
+    data: bytes, extract: Callable[[bytes], tuple[str, str]] = main_text, limits: Limits | None = None
+) -> list[Row]:
+    return list(records(io.BytesIO(data), len(data), extract, limits or Limits()))
+
+
+def pages(rows: list[Row]) -> list[Page]:
+    return [row for row in rows if isinstance(row, Page)]
+
+
+def bad(rows: list[Row]) -> list[tuple[str, str]]:
+    return [(row.stage, row.error) for row in rows if isinstance(row, BadRecord)]
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_every_record_comes_out_once(compress: bool) -> None:
+    rows = read(archive([PROSE.encode()] * 3, compress=compress))
+    kinds = sorted(row.kind for row in rows if isinstance(row, OtherRecord))
+    assert kinds == ["request", "request", "request", "warcinfo"]
+    assert [page.url for page in pages(rows)] == [f"https://loom.example/{number}" for number in range(3)]
+    assert {page.host for page in pages(rows)} == {"loom.example"}
+    assert all("threads they hold" in page.text for page in pages(rows))
+    assert len(rows) == 7
+
+
+def test_offsets_point_at_the_records() -> None:
+    data = archive([PROSE.encode()] * 3)
+    for page in pages(read(data)):
+        member = zlib.decompressobj(31).decompress(data[page.offset :])
+        assert f"WARC-Target-URI: {page.url}".encode() in member
+
+
+@pytest.mark.parametrize(
+    ("charset", "header"),
+    [
+        ("utf-8", None),
+        ("cp1252", "text/html"),
+        ("utf-16", "text/html"),
+        ("utf-8", "text/html; charset=latin-1"),
+    ],
+)
+def test_encodings_are_detected_not_believed(charset: str, header: str | None) -> None:
+    text = "Die Wäsche trocknet auf dem Balkon, während der Kaffee kocht und die Straße erwacht. " * 12
+    body = f"<html><body><p>{text}</p></body></html>".encode(charset)
+    (page,) = pages(read(archive([body], headers=[("Content-Type", header)] if header else [("Server", "x")])))
+    assert "während der Kaffee" in page.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "encode"),
+    [
+        ([("Content-Encoding", "gzip")], gzip.compress),
+        ([("Content-Encoding", "deflate")], zlib.compress),
+        ([("Transfer-Encoding", "chunked")], lambda body: b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)),
+        ([("Content-Encoding", "gzip")], lambda body: body),  # stored decoded under its old header
+        ([("Transfer-Encoding", "chunked")], lambda body: body),
+        ([("Content-Encoding", "br")], lambda body: body),
+    ],
+)
+def test_transfer_and_content_encodings(headers: list[tuple[str, str]], encode: Callable[[bytes], bytes]) -> None:
+    (page,) = pages(read(archive([encode(PROSE.encode())], headers=[("Content-Type", "text/html"), *headers])))
+    assert page.text.startswith("A sentence about looms")
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "reason"),
+    [
+        (b"", [("Content-Type", "text/html")], ("select", "empty_body")),
+        (b"\x89PNG\r\n\x1a\n" + bytes(40), [("Content-Type", "image/png")], ("select", "media_type")),
+        (gzip.compress(PROSE.encode())[:60], [("Content-Encoding", "gzip")], ("decode", "bad_compression")),
+        (b"5\r\nabcde\r\nzz\r\n", [("Transfer-Encoding", "chunked")], ("decode", "bad_chunks")),
+        (b"<p>" + b"x" * 5000, [("Content-Type", "text/html")], ("decode", "too_large")),
+        (gzip.compress(b"<p>" + b"x" * 5000), [("Content-Encoding", "gzip")], ("decode", "too_large")),
+    ],
+)
+def test_a_bad_record_costs_one_record(body: bytes, headers: list[tuple[str, str]], reason: tuple[str, str]) -> None:
+    good = b"<html><body><p>" + b"short but sound prose. " * 5 + b"</p></body></html>"
+    damaged = archive([body], headers=headers)
+    rows = read(damaged + archive([good]), limits=Limits(max_bytes=4000))
+    assert bad(rows) == [reason]
+    assert len(pages(rows)) == 1
+    assert len(rows) == 3 + 3
+
+
+def test_extraction_that_fails_is_recorded() -> None:
+    def extract(body: bytes) -> tuple[str, str]:
+        raise ExtractionFailed("timeout", "no text after 20 s")
+
+    assert bad(read(archive([PROSE.encode()]), extract)) == [("extract", "timeout")]
+
+
+@pytest.mark.parametrize("compress", [True, False])
+def test_reading_goes_on_after_damage(compress: bool) -> None:
+    first, second = (
+        archive([PROSE.encode()] * 2, compress=compress),
+        archive([PROSE.encode()], compress=compress),
+    )
+    garbage = b"\x1f\x8b\x08\x00 this is no record \r\n\r\n" * 20
+    rows = read(first + garbage + second)
+    assert len(pages(rows)) == 3
+    assert ("parse", "not_a_record") in bad(rows)
+    damage = [row for row in rows if isinstance(row, BadRecord)]
+    assert sum(row.num_bytes for row in damage) >= len(garbage) - 4
+
+
+def test_a_cut_file_keeps_what_came_before() -> None:
+    data = archive([PROSE.encode()] * 3)
+    last = pages(read(data))[-1].offset
+    rows = read(data[: last + 200])
+    assert len(pages(rows)) == 2
+    assert len(bad(rows)) == 1
+
+
+@settings(max_examples=60, deadline=None)
+@given(place=st.floats(0, 1), junk=st.binary(min_size=1, max_size=300), compress=st.booleans())
+def test_overwritten_bytes_lose_little_and_never_raise(place: float, junk: bytes, compress: bool) -> None:
+    data = bytearray(archive([PROSE.encode()] * 6, compress=compress))
+    start = int(place * (len(data) - len(junk)))
+    data[start : start + len(junk)] = junk
+    rows = read(bytes(data), extract=lambda body: (body.decode("utf-8", "replace"), "utf-8"))
+    urls = [page.url for page in pages(rows)]
+    # 300 bytes can touch the end of one record, all of a request, and the beginning of the next.
+    assert len(urls) >= 4
+    assert len(set(urls)) == len(urls)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"PK\x03\x04not a zip", b"<html>", gzip.compress(b"hello")])
+def test_a_file_that_is_no_archive_is_one_bad_record(data: bytes) -> None:
+    (row,) = read(data)
+    assert isinstance(row, BadRecord)
+    assert row.stage == "open"
+    assert row.num_bytes == len(data)
+
+
+def test_arc_files_are_read() -> None:
+    body = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n" + PROSE.encode()
+    info = b"1 0 Loom\nURL IP-address Archive-date Content-type Archive-length\n"
+    data = b"filedesc://made.arc 0.0.0.0 20100101000000 text/plain %d\n%s\n" % (len(info), info)
+    data += b"http://loom.example/arc 10.0.0.1 20100203040506 text/html %d\n%s\n" % (len(body), body)
+    rows = read(data)
+    (page,) = pages(rows)
+    assert (page.url, page.http_status) == ("http://loom.example/arc", 200)
+    assert page.fetched_at is not None and page.fetched_at.year == 2010
+    assert "threads they hold" in page.text

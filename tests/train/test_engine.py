@@ -1,0 +1,89 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from lakeloom.train import plan
+from lakeloom.train.config import TrainConfig
+from lakeloom.train.engine import Engine, join
+from lakeloom.train.loss import Objective
+from lakeloom.train.model import Decoder, from_open_lm
+from lakeloom.train.optim import learning_rate
+
+MakeConfig = Callable[..., TrainConfig]
+
+
+def test_a_run_takes_open_lms_steps(
+    shared: Path, make_config: MakeConfig, make_dataset: Callable[..., Path], tmp_path: Path
+) -> None:
+    folder = shared / "oracle" / "model"
+    expected = json.loads((folder / "expected.json").read_text("utf-8"))
+    made, hyper, tokens = expected["config"], expected["hyperparameters"], np.load(folder / "tokens.npy")
+    dataset = make_dataset(tmp_path / "oracle", tokens.astype(np.int64), made["vocab_size"])
+    cfg = make_config(
+        dataset=str(dataset),
+        dim=made["dim"],
+        num_layers=made["n_layers"],
+        num_heads=made["n_heads"],
+        ffn_hidden=made["ffn_hidden"],
+        seq_len=made["seq_len"],
+        tokens=hyper["steps"] * hyper["global_batch"] * made["seq_len"],
+        global_batch=hyper["global_batch"],
+        lr=hyper["lr"],
+        weight_decay=hyper["wd"],
+        z_loss=hyper["z_loss"],
+    )
+    planned = plan.make(cfg)
+    decoder = Decoder(planned.model)
+    decoder.load_state_dict(from_open_lm(load_file(folder / "weights.safetensors")))
+    engine = Engine(Objective(decoder, hyper["z_loss"]), planned, join(planned))
+    rates = {"peak": hyper["lr"], "final": hyper["cooldown_end_lr"], "warmup": hyper["warmup"]}
+    for line, rows in zip(expected["training"], np.split(tokens.astype(np.int64), hyper["steps"]), strict=True):
+        found = engine.step(rows, learning_rate(line["step"], num_steps=hyper["steps"], **rates))
+        assert found.objective == pytest.approx(line["loss"], abs=1e-4)
+        assert found.grad_norm == pytest.approx(line["grad_norm"], abs=1e-3)
+    norms = {name: weight.double().norm().item() for name, weight in engine.state().weights.items()}
+    for name, norm in from_open_lm(
+        {key: torch.tensor(value) for key, value in expected["final_norm_and_sum"].items()}
+    ).items():
+        assert norms[name] == pytest.approx(norm[0].item(), rel=1e-4), name
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_restored_engine_goes_on_bit_for_bit(make_config: MakeConfig, precision: str) -> None:
+    planned = plan.make(make_config(precision=precision))
+    world = join(planned)
+    batches = np.random.default_rng(0).integers(0, 64, (6, 8, 17))
+    first = Decoder(planned.model)
+    first.initialize(0)
+    engine = Engine(Objective(first, 1e-4), planned, world)
+    for batch in batches[:3]:
+        engine.step(batch, 0.01)
+    state = engine.state()
+    assert state.num_updates == 3
+    second = Decoder(planned.model)
+    second.load_state_dict(state.weights)
+    other = Engine(Objective(second, 1e-4), planned, world)
+    other.restore(state)
+    for batch in batches[3:]:
+        assert engine.step(batch, 0.005) == other.step(batch, 0.005)
+    after, other_after = engine.state(), other.state()
+    assert after.num_updates == other_after.num_updates == 6
+    assert all(torch.equal(value, other_after.weights[name]) for name, value in after.weights.items())
+    assert all(torch.equal(value, other_after.moments[name]) for name, value in after.moments.items())
+
+
+def test_micro_batches_change_only_the_rounding(make_config: MakeConfig) -> None:
+    batches = np.random.default_rng(0).integers(0, 64, (3, 8, 17))
+    losses: list[list[float]] = []
+    for micro_batch in (8, 2):
+        planned = plan.make(make_config(micro_batch=micro_batch))
+        decoder = Decoder(planned.model)
+        decoder.initialize(0)
+        engine = Engine(Objective(decoder, 1e-4), planned, join(planned))
+        losses.append([engine.step(batch, 0.01).loss for batch in batches])
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)

@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+from lakeloom.train.config import ModelConfig
+from lakeloom.train.loss import Objective, chunked
+from lakeloom.train.model import Decoder, from_open_lm
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 400), st.sampled_from([0.0, 1e-4, 0.1]), st.floats(0.25, 4.0))
+def test_loss_and_gradients_equal_torchs_own(num_tokens: int, max_logits: int, z_loss: float, scale: float) -> None:
+    generator = torch.Generator().manual_seed(num_tokens)
+    hidden = torch.randn(num_tokens, 8, generator=generator, requires_grad=True)
+    weight = torch.randn(30, 8, generator=generator, requires_grad=True)
+    targets = torch.randint(0, 30, (num_tokens,), generator=generator)
+    objective, loss = chunked(hidden, weight, targets, z_loss, max_logits)
+    found = torch.autograd.grad(objective * scale, (hidden, weight))
+
+    logits = hidden @ weight.T
+    expected_loss = F.cross_entropy(logits, targets)
+    expected = expected_loss + z_loss * logits.logsumexp(-1).square().mean()
+    torch.testing.assert_close((objective, loss), (expected, expected_loss))
+    torch.testing.assert_close(found, torch.autograd.grad(expected * scale, (hidden, weight)), atol=1e-5, rtol=1e-4)
+    assert not loss.requires_grad
+
+
+def test_extreme_logits_stay_finite() -> None:
+    hidden = torch.tensor([[1e4], [-1e4]], requires_grad=True)
+    weight = torch.tensor([[1.0], [-1.0]])
+    objective, _ = chunked(hidden, weight, torch.tensor([0, 0]), 0.0)
+    objective.backward()  # type: ignore[no-untyped-call]  # torch
+    assert objective.item() == pytest.approx(1e4)
+    assert hidden.grad is not None
+    assert hidden.grad.isfinite().all()
+
+
+def test_losses_are_open_lms(shared: Path) -> None:
+    folder = shared / "oracle" / "model"
+    expected = json.loads((folder / "expected.json").read_text("utf-8"))
+    made = expected["config"]
+    shape = (made["dim"], made["n_layers"], made["n_heads"], made["ffn_hidden"])
+    decoder = Decoder(ModelConfig(made["vocab_size"], made["seq_len"], *shape))
+    decoder.load_state_dict(from_open_lm(load_file(folder / "weights.safetensors")))
+    rows = torch.from_numpy(np.load(folder / "tokens.npy"))[: expected["forward"]["rows"]].long()
+    objective, loss = Objective(decoder, expected["hyperparameters"]["z_loss"])(rows)
+    assert loss.item() == pytest.approx(expected["forward"]["cross_entropy"], abs=1e-5)
+    assert objective.item() == pytest.approx(expected["forward"]["loss_with_z"], abs=1e-5)

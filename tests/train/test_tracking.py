@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import pytest
+
+from lakeloom.lakehouse.shards import DatasetFacts
+from lakeloom.train import tracking
+
+FACTS = DatasetFacts(
+    name="toy",
+    export_id="e" * 40,
+    corpus_id="c",
+    recipe="raw",
+    recipe_hash="r",
+    pool="p",
+    tokenizer_sha="t",
+    tokenizer_file="tok",
+    vocab_size=8,
+    eot=0,
+    seq_len=4,
+    num_sequences=1,
+    num_tokens=4,
+    seed=0,
+    source_table="gold.corpus",
+    source_version=5,
+)
+ABOUT = tracking.Description("toy-tiny-s0", {"lr": 0.1}, {"recipe": "raw"}, FACTS)
+
+
+@pytest.fixture(scope="module")
+def uri(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/deep/mlflow.db"
+
+
+def test_a_run_is_found_with_its_curve_and_dataset(uri: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    with tracking.start(uri, "train", ABOUT) as tracker:
+        for step in range(1, 4):
+            tracker.log(step, {"loss": 10.0 - step, "lr": 0.1})
+    store = tracking.client(uri)
+    run = store.get_run(tracker.run_id)
+    assert (run.info.run_name, run.info.status) == ("toy-tiny-s0", "FINISHED")
+    assert run.data.params == {"lr": "0.1"}
+    assert run.data.tags["recipe"] == "raw"
+    assert [point.value for point in store.get_metric_history(tracker.run_id, "loss")] == [9.0, 8.0, 7.0]
+    assert run.inputs is not None
+    dataset = run.inputs.dataset_inputs[0]
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("toy", "e" * 36)
+    assert {tag.key: tag.value for tag in dataset.tags}["source_version"] == "5"
+    assert dataset.dataset.source_type == "delta_table"
+    assert list(tmp_path.iterdir()) == []  # nothing in the working folder
+
+
+def test_a_stopped_run_goes_on_in_the_same_run(uri: str) -> None:
+    first = tracking.start(uri, "train", ABOUT)
+    first.log(1, {"loss": 3.0})
+    first.end("KILLED")
+    with tracking.start(uri, "train", ABOUT, first.run_id) as second:
+        second.log(2, {"loss": 2.0})
+    store = tracking.client(uri)
+    assert second.run_id == first.run_id
+    assert store.get_run(first.run_id).info.status == "FINISHED"
+    assert [point.step for point in store.get_metric_history(first.run_id, "loss")] == [1, 2]
+
+
+def test_an_error_marks_the_run_as_failed(uri: str) -> None:
+    with pytest.raises(ZeroDivisionError), tracking.start(uri, "train", ABOUT) as tracker:
+        raise ZeroDivisionError
+    assert tracking.client(uri).get_run(tracker.run_id).info.status == "FAILED"
+
+
+def test_without_a_store_nothing_is_tracked() -> None:
+    with tracking.start(None, "train", ABOUT) as tracker:
+        tracker.log(1, {"loss": 1.0})
+    assert tracker.run_id == ""

@@ -1,0 +1,220 @@
+"""Training from a dataset folder to a model folder: resumes what was stopped, doesn't repeat what is finished.
+
+A step is a pure function of (state, step number), so a resumed run takes the steps an uninterrupted one would have.
+"""
+
+import logging
+import math
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import cast
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from lakeloom.lakehouse.errors import Incomplete
+from lakeloom.lakehouse.ids import Json
+from lakeloom.lakehouse.shards import ShardReader
+from lakeloom.train import checkpoint, optim, tracking
+from lakeloom.train import plan as planning
+from lakeloom.train.config import TrainConfig
+from lakeloom.train.data import Batches
+from lakeloom.train.engine import Engine, Step, World, join
+from lakeloom.train.flops import flops_per_token, peak_flops
+from lakeloom.train.journal import NAME as LOSSES
+from lakeloom.train.journal import Journal
+from lakeloom.train.loss import Objective
+from lakeloom.train.model import Decoder
+from lakeloom.train.plan import Plan
+from lakeloom.train.result import TrainResult, find
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run under way in this process; only rank 0 writes."""
+
+    plan: Plan
+    world: World
+    engine: Engine
+    first_step: int
+    tracker: tracking.Tracker
+    journal: Journal
+
+    @property
+    def is_writer(self) -> bool:
+        """Whether this process is the one that writes."""
+        return self.world.rank == 0
+
+
+def run(cfg: TrainConfig) -> TrainResult:
+    """Train, or find, the model of a configuration; in each process that torchrun starts, or alone."""
+    plan = planning.make(cfg)
+    found = find(plan.folder, plan.train_id)
+    if found is not None:
+        log.info("%s is finished already: %s", plan.name, plan.folder)
+        return found
+    started = _start(plan, join(plan))
+    with started.tracker, _interruption() as is_interrupted:
+        return _steps(started, is_interrupted)
+
+
+def latest_checkpoint(plan: Plan) -> Path | None:
+    """The newest complete checkpoint of this run, if it was stopped."""
+    steps = sorted((plan.folder / "checkpoints").glob("step_*"), reverse=True)
+    return next((step for step in steps if (checkpoint.manifest(step) or {}).get("train_id") == plan.train_id), None)
+
+
+def _start(plan: Plan, world: World) -> Run:
+    decoder, newest = Decoder(plan.model), latest_checkpoint(plan)
+    state, facts = (checkpoint.load(newest), checkpoint.manifest(newest) or {}) if newest else (None, {})
+    if state is None:
+        decoder.initialize(plan.cfg.seed)
+    else:
+        decoder.load_state_dict(state.weights)
+    engine = Engine(Objective(decoder.to(world.device), plan.cfg.scale.z_loss), plan, world)
+    if state is not None:
+        engine.restore(state)
+    step, journal = cast("int", facts.get("step", 0)), Journal(plan.folder / LOSSES)
+    tracker = tracking.Tracker(None, "")
+    if world.rank == 0:
+        journal.cut(step)
+        uri = plan.cfg.tracking_uri
+        tracker = tracking.start(uri, plan.cfg.experiment, _description(plan), str(facts.get("run_id", "")))
+    log.info("%s: %d parameters, step %d of %d", plan.name, plan.model.num_parameters, step, plan.num_steps)
+    return Run(plan, world, engine, step, tracker, journal)
+
+
+def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
+    plan, world, scale = run.plan, run.world, run.plan.cfg.scale
+    batches = Batches(ShardReader(plan.manifest), plan.cfg.seed, scale.global_batch)
+    rate = {"peak": scale.lr, "final": scale.cooldown_lr}
+    step, loss = run.first_step, math.nan
+    with _progress(run) as advance:
+        while step < plan.num_steps:
+            began = time.perf_counter()
+            lr = optim.learning_rate(step, warmup=scale.warmup, num_steps=plan.num_steps, **rate)
+            measured = run.engine.step(batches.batch(step, world.rank, world.size), lr)
+            step, loss = step + 1, measured.loss
+            _record(run, step, measured, time.perf_counter() - began)
+            advance(step, loss)
+            stop = world.any(is_interrupted())
+            if step < plan.num_steps and (stop or (plan.cfg.save_every and step % plan.cfg.save_every == 0)):
+                _save(run, plan.folder / "checkpoints" / f"step_{step:08d}", step, loss)
+            if stop and step < plan.num_steps:
+                run.tracker.end("KILLED")
+                return _result(run, step, loss)
+    return _finish(run, loss)
+
+
+def _record(run: Run, step: int, measured: Step, seconds: float) -> None:
+    if not math.isfinite(measured.objective):
+        raise Incomplete(f"{run.plan.name}: the loss of step {step} is {measured.objective}; try a lower scale.lr")
+    if not run.is_writer:
+        return
+    tokens_per_s = run.plan.tokens_per_step / seconds
+    measures = {"tokens": step * run.plan.tokens_per_step, **asdict(measured), "tokens_per_s": tokens_per_s}
+    if run.plan.device == "cuda":
+        peak = peak_flops(torch.cuda.get_device_name())
+        if peak is not None:
+            measures["mfu"] = tokens_per_s * flops_per_token(run.plan.model) / (peak * run.world.size)
+    run.journal.add(step, measures)
+    run.tracker.log(step, measures)
+
+
+def _save(run: Run, folder: Path, step: int, loss: float, *extra: Path) -> None:
+    """Write the state to a folder; all processes take part, the older checkpoints go when it is complete."""
+    state = run.engine.state()
+    if run.is_writer:
+        checkpoint.save(folder, state, _config(run.plan), _facts(run, step, loss), *extra)
+        for other in (run.plan.folder / "checkpoints").glob("step_*"):
+            if other != folder:
+                shutil.rmtree(other)
+    run.world.any(False)  # nobody goes on, or ends, before the files are there
+
+
+def _finish(run: Run, loss: float) -> TrainResult:
+    plan = run.plan
+    tokenizer = plan.manifest.folder / plan.manifest.dataset.tokenizer_file
+    _save(run, plan.folder, plan.num_steps, loss, tokenizer)
+    if run.is_writer:
+        shutil.rmtree(plan.folder / "checkpoints", ignore_errors=True)
+    result = find(plan.folder, plan.train_id, "trained")
+    if result is None:
+        raise Incomplete(f"{plan.folder}: written, but its manifest can't be read back")
+    log.info("%s: %d steps, loss %.4f, %s", plan.name, result.steps, result.loss, plan.folder)
+    return result
+
+
+def _result(run: Run, step: int, loss: float) -> TrainResult:
+    plan, tokens = run.plan, step * run.plan.tokens_per_step
+    return TrainResult("stopped", plan.folder, plan.name, plan.train_id, step, tokens, loss, "", run.tracker.run_id)
+
+
+def _config(plan: Plan) -> Json:
+    dataset = plan.manifest.dataset
+    return {
+        "format": 1,
+        "name": plan.name,
+        "train_id": plan.train_id,
+        "model": asdict(plan.model),
+        "scale": asdict(plan.cfg.scale),
+        "seed": plan.cfg.seed,
+        "precision": plan.precision,
+        "num_steps": plan.num_steps,
+        "dataset": asdict(dataset),
+        "tokenizer_sha": dataset.tokenizer_sha,
+        "tokenizer_file": Path(dataset.tokenizer_file).name,
+    }
+
+
+def _facts(run: Run, step: int, loss: float) -> dict[str, Json]:
+    plan = run.plan
+    named: dict[str, Json] = {"name": plan.name, "train_id": plan.train_id, "run_id": run.tracker.run_id}
+    return {**named, "step": step, "tokens": step * plan.tokens_per_step, "loss": loss}
+
+
+def _description(plan: Plan) -> tracking.Description:
+    dataset, scale = plan.manifest.dataset, plan.cfg.scale
+    shape = {f"model.{name}": value for name, value in asdict(plan.model).items()}
+    tags = {"scale": scale.name, "recipe": dataset.recipe, "dataset": dataset.name, "seed": str(plan.cfg.seed)}
+    tags |= {"export_id": dataset.export_id, "train_id": plan.train_id}
+    params: dict[str, object] = {**asdict(scale), **shape, "seed": plan.cfg.seed, "precision": plan.precision}
+    params |= {"num_parameters": plan.model.num_parameters, "num_steps": plan.num_steps, "device": plan.device}
+    return tracking.Description(plan.name, params, tags, dataset)
+
+
+@contextmanager
+def _interruption() -> Iterator[Callable[[], bool]]:
+    """While open, SIGTERM only raises a flag, so that the step under way is finished and saved."""
+    seen: list[int] = []
+
+    def remember(number: int, _: FrameType | None) -> None:
+        seen.append(number)
+
+    before = signal.signal(signal.SIGTERM, remember)
+    try:
+        yield lambda: bool(seen)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _progress(run: Run) -> Iterator[Callable[[int, float], None]]:
+    """A bar of steps on the writer's terminal; nothing where there is no terminal."""
+    if not (run.is_writer and sys.stderr.isatty()):
+        yield lambda _step, _loss: None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed}/{task.total}"))
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"train {run.plan.name}", total=run.plan.num_steps, completed=run.first_step)
+        yield lambda step, loss: bar.update(task, completed=step, description=f"train {run.plan.name} loss {loss:.3f}")

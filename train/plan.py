@@ -1,0 +1,127 @@
+"""What a run will do, worked out and checked before anything is loaded or written: steps, tokens, identity, folder."""
+
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
+from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.shards import Manifest
+from lakeloom.train.config import ModelConfig, TrainConfig
+
+TOKENS_PER_PARAMETER = 20
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A checked run. `train_id` names what decides the weights: data, model, hyperparameters, seed, precision."""
+
+    cfg: TrainConfig
+    manifest: Manifest
+    model: ModelConfig
+    device: str  # cpu, cuda
+    precision: str  # fp32, mixed, bf16
+    nproc: int
+    num_steps: int
+    train_id: str
+
+    @property
+    def name(self) -> str:
+        """Readable name of the model, its dataset's first."""
+        return f"{self.manifest.dataset.name}-{self.cfg.scale.name}-s{self.cfg.seed}"
+
+    @property
+    def folder(self) -> Path:
+        """Where the model is written."""
+        return Path(self.cfg.models, f"{self.name}-{self.train_id[:12]}")
+
+    @property
+    def tokens_per_step(self) -> int:
+        """Tokens that are predicted in a step, over all processes."""
+        return self.cfg.scale.global_batch * self.model.seq_len
+
+    def split(self, world: int) -> tuple[int, int]:
+        """(sequences a process and micro-step, micro-steps a step); ConfigError where the batch does not divide."""
+        scale = self.cfg.scale
+        share, rest = divmod(scale.global_batch, world)
+        micro = self.cfg.micro_batch or max(1, share // scale.accumulation)
+        if rest or share % micro:
+            raise ConfigError(
+                f"a batch of {scale.global_batch} sequences does not divide among {world} processes in micro-batches "
+                f"of {micro}; set train.micro_batch or train.nproc"
+            )
+        return micro, share // micro
+
+
+def make(cfg: TrainConfig) -> Plan:
+    """Work out a run; whatever is wrong with the request is a ConfigError, with broken data a BadInput."""
+    manifest = Manifest.load(Path(cfg.dataset))
+    device, precision = _machine(cfg)
+    model = cfg.scale.model(manifest.dataset.vocab_size)
+    _check_fit(model, manifest)
+    num_steps = _steps(cfg, model, manifest)
+    scale = asdict(cfg.scale)
+    decisive = {name: scale[name] for name in ("global_batch", "warmup", "lr", "cooldown_lr", "weight_decay", "z_loss")}
+    train_id = identity("train", manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision)
+    plan = Plan(cfg, manifest, model, device, precision, cfg.nproc or _processes(device), num_steps, train_id)
+    plan.split(plan.nproc)
+    return plan
+
+
+def _machine(cfg: TrainConfig) -> tuple[str, str]:
+    if cfg.device not in ("auto", "cpu", "cuda"):
+        raise unknown("device", cfg.device, ("auto", "cpu", "cuda"), "train.device")
+    if cfg.precision not in ("auto", "fp32", "mixed", "bf16"):
+        raise unknown("precision", cfg.precision, ("auto", "fp32", "mixed", "bf16"), "train.precision")
+    if cfg.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("train.device=cuda, but torch sees no CUDA device here; use train.device=auto or cpu")
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if cfg.device == "auto" else cfg.device
+    return device, ("bf16" if device == "cuda" else "mixed") if cfg.precision == "auto" else cfg.precision
+
+
+def _processes(device: str) -> int:
+    # Two processes of one thread keep 4 times the pace of one with two where others want a core too: OpenMP's threads
+    # wait for each other at every operation. Alone they are as fast.
+    return torch.cuda.device_count() if device == "cuda" else min(2, os.cpu_count() or 1)
+
+
+def _check_fit(model: ModelConfig, manifest: Manifest) -> None:
+    dataset = manifest.dataset
+    if dataset.seq_len != model.seq_len + 1:
+        raise ConfigError(
+            f"{manifest.folder}: sequences of {dataset.seq_len} tokens, a context of {model.seq_len} needs "
+            f"{model.seq_len + 1}; export the dataset with that length or choose another scale"
+        )
+    if dataset.vocab_size > model.vocab_size:
+        raise ConfigError(
+            f"{manifest.folder}: vocabulary of {dataset.vocab_size}, the model's is {model.vocab_size}; "
+            "set scale.vocab_size=null to take the tokenizer's"
+        )
+    if not (manifest.folder / dataset.tokenizer_file).is_file():
+        raise BadInput(
+            f"{manifest.folder}: its tokenizer {dataset.tokenizer_file} is missing; export the dataset again"
+        )
+    if model.dim % (2 * model.num_heads):
+        raise ConfigError(f"scale.dim={model.dim} is not a multiple of twice scale.num_heads={model.num_heads}")
+
+
+def _steps(cfg: TrainConfig, model: ModelConfig, manifest: Manifest) -> int:
+    scale, dataset = cfg.scale, manifest.dataset
+    wanted = scale.tokens or int(TOKENS_PER_PARAMETER * model.num_parameters * scale.multiplier)
+    num_steps = wanted // (scale.global_batch * model.seq_len)
+    if num_steps <= scale.warmup:
+        raise ConfigError(
+            f"{wanted} tokens are {num_steps} steps of {scale.global_batch} sequences, not more than the warm-up of "
+            f"{scale.warmup}; train on more tokens or set scale.warmup"
+        )
+    available = dataset.num_sequences * model.seq_len
+    if wanted > available and not cfg.allow_repeats:
+        raise ConfigError(
+            f"scale {scale.name} needs {wanted} tokens, the dataset {dataset.name} has {available}: "
+            f"{wanted / available if available else float('inf'):.2f} epochs; pass train.allow_repeats=true"
+        )
+    if not available:
+        raise ConfigError(f"{manifest.folder}: the dataset has no sequences")
+    return num_steps
