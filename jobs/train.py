@@ -2,6 +2,7 @@
 
 from pyspark.sql import SparkSession
 
+from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.report import Report
 from lakeloom.train.config import TrainConfig
 
@@ -13,6 +14,8 @@ def run(_spark: SparkSession | None, cfg: TrainConfig) -> Report:
     from lakeloom.train import launch  # torch and deepspeed take seconds to import
 
     result = launch.run(cfg)
+    if result.status == "stopped":
+        raise Incomplete(f"{result.name} was stopped at step {result.steps}; run the same command again to go on")
     facts: dict[str, str | int | float] = {
         "status": result.status,
         "model": str(result.folder),

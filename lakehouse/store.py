@@ -78,7 +78,9 @@ class Lakehouse:
 
     def version(self, name: str) -> int:
         """Number of the newest commit."""
-        return int(self._history(name).agg(F.max("version")).first()[0])  # type: ignore[index]  # one row, always
+        row = self.delta(name).history(1).select("version").first()
+        assert row is not None  # noqa: S101 (a table that exists has a commit)
+        return int(row["version"])
 
     def append(self, rows: DataFrame, name: str, *, txn: str) -> Commit:
         """Append once: a transaction name that is in the table's log already writes nothing."""
@@ -112,9 +114,13 @@ class Lakehouse:
         """The commit that carries this transaction name, if there is one."""
         if not self.exists(name):
             return None
-        rows = self._history(name).where(F.col("userMetadata") == txn).orderBy("version").limit(1)
-        row = rows.select("version", F.col("operationMetrics")["numOutputRows"].alias("n")).first()
-        return None if row is None else Commit(name, int(row["version"]), int(row["n"] or 0), is_new=False)
+        log_entries = self.delta(name).history().where(F.col("userMetadata") == txn)
+        # The log is a local relation: without an order or a limit Spark answers from it without starting a job.
+        rows = log_entries.select("version", F.col("operationMetrics")["numOutputRows"].alias("n")).collect()
+        if not rows:
+            return None
+        first = min(rows, key=lambda row: int(row["version"]))
+        return Commit(name, int(first["version"]), int(first["n"] or 0), is_new=False)
 
     def create(self, name: str) -> None:
         """Make the table from its schema if it isn't there."""
@@ -140,9 +146,6 @@ class Lakehouse:
             if self.exists(name):
                 self.spark.sql(_FORGET[name])
                 self.spark.catalog.createTable(name, path=self._path(name), source="delta")
-
-    def _history(self, name: str) -> DataFrame:
-        return self.delta(name).history()
 
     def _name(self, name: str) -> str:
         return f"{self.cfg.catalog}.{table(name).name}"

@@ -35,7 +35,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     cfg = session.SparkConfig(
         master="local[2]",
         memory="2g",
-        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djdk.lang.Process.launchMechanism=VFORK",
         log=str(scratch / "spark.log"),
         options={
             "spark.ui.enabled": "false",
@@ -46,6 +46,12 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.default.parallelism": "2",
             "spark.databricks.delta.snapshotPartitions": "1",
             "spark.sql.session.timeZone": "UTC",
+            # Queries over a few rows: compiling and re-planning them costs more than running them.
+            "spark.sql.codegen.wholeStage": "false",
+            "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+            "spark.sql.adaptive.enabled": "false",
+            "spark.hadoop.fs.file.impl": "org.apache.hadoop.fs.RawLocalFileSystem",
+            "spark.hadoop.fs.AbstractFileSystem.file.impl": "org.apache.hadoop.fs.local.RawLocalFs",
             "spark.sql.warehouse.dir": str(scratch / "warehouse"),
         },
     )

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pyspark.sql import SparkSession
@@ -101,7 +102,7 @@ def test_again_the_demo_finds_all_of_it(demo: Lakehouse, capsys: pytest.CaptureF
 def test_commands_of_the_documentation(demo: Lakehouse, home: Path, page: str, command: str) -> None:
     program, *words = shlex.split(command)
     if program == "lakeloom":
-        assert lakeloom(*words, *([] if words and words[0].startswith("-") else SMALL)) == 0
+        assert lakeloom(*words, *(SMALL if words and "--help" not in words else [])) == 0
     elif program == "make":
         make = shutil.which("make")
         assert make is not None
@@ -113,3 +114,28 @@ def test_commands_of_the_documentation(demo: Lakehouse, home: Path, page: str, c
 
 def test_the_reference_is_what_the_code_says() -> None:
     assert (ROOT / "docs" / "reference.md").read_text() == reference.markdown(), "run make reference"
+
+
+class Widgets:
+    """dbutils.widgets with answers given beforehand."""
+
+    def __init__(self, answers: dict[str, str]) -> None:
+        self.answers = answers
+
+    def text(self, name: str, default: str) -> None:
+        self.answers.setdefault(name, default)
+
+    def get(self, name: str) -> str:
+        return self.answers[name]
+
+
+@pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").glob("*.py")), ids=lambda path: path.stem)
+def test_notebooks_run_cell_by_cell(demo: Lakehouse, notebook: Path) -> None:
+    source = notebook.read_text()
+    assert source.startswith("# Databricks notebook source\n")
+    shown: list[object] = []
+    widgets = Widgets({"root": demo.cfg.root})
+    scope = {"dbutils": SimpleNamespace(widgets=widgets), "spark": demo.spark, "display": shown.append}
+    for cell in source.split("# COMMAND ----------"):
+        exec(compile(cell, notebook.name, "exec"), scope)  # noqa: S102 (our own notebooks)
+    assert shown

@@ -1,7 +1,6 @@
 """Training in processes of its own: killed, stopped, resumed, and on several processes."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -31,7 +30,7 @@ def train(arguments: list[str]) -> "subprocess.Popen[str]":
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env=launch.environment(1),
     )
 
 
