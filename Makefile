@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 RUN := $(BIN)/python -m
 
+# Folder with llm-foundry's task files (scripts/eval/local_data); without it the demo lists the tasks as absent.
+EVAL_DATA ?= $(wildcard ../shared/data/eval)
+
 # Users' own settings must not reach the network or the terminal of a test.
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE := 1
@@ -34,7 +37,7 @@ java:  ## a JDK in .jdk/, for a machine without Java and without root
 	@$(BIN)/python -c 'import jdk; print("installed in", jdk.install("17", path=".jdk"))'
 
 demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their scores and a report
-	$(BIN)/lakeloom demo
+	$(BIN)/lakeloom demo $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
 
 test: $(STAMP)  ## all tests
 	$(RUN) pytest
