@@ -25,6 +25,7 @@ from lakeloom.lakehouse.guard import Guard
 from lakeloom.lakehouse.ids import doc_id, identity
 from lakeloom.lakehouse.jsonl import is_jsonl
 from lakeloom.lakehouse.session import ddl
+from lakeloom.lakehouse.streams import GONE, open_stream
 from lakeloom.lakehouse.tables import TABLES
 from lakeloom.lakehouse.warc import BadRecord, Limits, OtherRecord, Page, Row, records
 
@@ -155,27 +156,17 @@ def pack(files: Sequence[tuple[str, str, int]], max_bytes: int, min_parts: int) 
 
 def _records(address: str, guard: Guard, limits: Limits) -> Iterator[Row]:
     try:
-        with _open(address) as file:
-            size = file.seek(0, os.SEEK_END)
-            if is_jsonl(address):
-                yield from jsonl.records(file, address, limits)
-            else:
-                yield from records(file, size, guard.main_text, limits)
-    except OSError as error:  # the file itself: not there, no permission, connection lost
+        stream = open_stream(address)
+    except GONE as error:
         yield BadRecord(None, "open", type(error).__name__, str(error)[:200], 0)
-
-
-def _open(address: str) -> BinaryIO:
-    if "://" not in address:
-        return Path(address).open("rb")
-    import fsspec
-
-    return cast(
-        BinaryIO,
-        fsspec.open(address, "rb", anon=True).open()
-        if address.startswith("s3:")
-        else fsspec.open(address, "rb").open(),
-    )
+        return
+    with stream:
+        file = cast(BinaryIO, stream)
+        size = file.seek(0, os.SEEK_END)
+        if is_jsonl(address):
+            yield from jsonl.records(file, address, limits)
+        else:
+            yield from records(file, size, guard.main_text, limits)
 
 
 Cell = str | int | float | bytes | datetime | dict[str, str] | None
