@@ -76,7 +76,7 @@ def _notes(cfg: DemoConfig, folders: dict[str, str], models: dict[str, str], rep
     return (
         f'tables   {root / "tables"}   lakeloom sql "{query}"',
         *[f"shards   {folder}" for folder in folders.values()],
-        *[f"model    {model}" for model in models.values()],
+        *[f"model    {Path(model).absolute()}" for model in models.values()],
         f"report   {report.facts['page']}   xdg-open {report.facts['page']}",
         f"mlflow   {root / 'mlflow.db'}   mlflow ui --backend-store-uri sqlite:///{root / 'mlflow.db'}",
     )
