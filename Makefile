@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 export HF_DATASETS_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format scales bench oracle-ingest reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench oracle-ingest reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -42,7 +42,7 @@ demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their 
 test: $(STAMP)  ## all tests
 	$(RUN) pytest
 
-test-fast: $(STAMP)  ## tests without Spark, training or processes: a minute
+test-fast: $(STAMP)  ## tests without Spark, training or processes: about a minute
 	$(RUN) pytest -m "not spark and not slow"
 
 lint: $(STAMP)  ## format, lint, types, and the direction of imports
@@ -55,9 +55,6 @@ lint: $(STAMP)  ## format, lint, types, and the direction of imports
 format: $(STAMP)  ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-scales: $(STAMP)  ## the table of DCLM's scales with their parameter counts
-	@$(RUN) lakeloom.train.scales
 
 bench: $(STAMP)  ## CPU of an ingest beside a bare loop over the same files: make bench POOL=folder [PAGES=20000]
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)

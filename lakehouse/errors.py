@@ -3,6 +3,7 @@
 LakeloomError
     ConfigError      the request is wrong: nothing was written; exit code 2
     BadInput         data that can't be used: counted or quarantined, the run goes on where it can; exit code 1
+    SourceFailed     a disk or a network failed while a file was read: run again
     Conflict         another writer was first: run again
     Incomplete       a result would break a promise (a lost row, a removal rate out of bounds); nothing was published
 """
@@ -25,6 +26,10 @@ class ConfigError(LakeloomError):
 
 class BadInput(LakeloomError):
     """Input bytes that break their own format."""
+
+
+class SourceFailed(LakeloomError):
+    """The bytes of a source stopped coming; running the job again reads them again."""
 
 
 class Conflict(LakeloomError):

@@ -9,14 +9,10 @@ import os
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from lakeloom.lakehouse.errors import LakeloomError
+from lakeloom.lakehouse.errors import SourceFailed
 
 # The file is not to be had, now or later: its row in the dead letters says so.
 GONE = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError)
-
-
-class SourceFailed(LakeloomError):
-    """The bytes of a source stopped coming; running the job again reads them again."""
 
 
 class Stream:

@@ -1,7 +1,8 @@
 """What docs/explanation.md promises of the layout, checked on the files: folders, imports, names, and the wheel."""
 
 import ast
-import importlib
+import importlib.util
+import re
 import subprocess
 import sys
 import zipfile
@@ -73,6 +74,12 @@ def test_nothing_reads_pickles() -> None:
     unsafe = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "torch.load"}
     assert [str(path) for path in MODULES if any(reaches(name, unsafe) for name, _ in imports(path))] == []
     assert [str(path) for path in MODULES if "torch.load(" in path.read_text()] == []
+
+
+def test_make_runs_modules_that_exist() -> None:
+    named = set(re.findall(r"\(RUN\) (lakeloom[\w.]+)", (ROOT / "Makefile").read_text()))
+    assert "lakeloom.jobs.oracle_ingest" in named
+    assert [name for name in sorted(named) if importlib.util.find_spec(name) is None] == []
 
 
 def test_hugging_faces_evaluate_is_not_ours() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from lakeloom.lakehouse.errors import SourceFailed
 from lakeloom.lakehouse.markup import main_text
 from lakeloom.lakehouse.sources import WarcReader
-from lakeloom.lakehouse.streams import SourceFailed, Stream, open_stream
+from lakeloom.lakehouse.streams import Stream, open_stream
 from lakeloom.lakehouse.warc import Limits, records
 from tests.lakehouse.test_warc import PROSE, archive
 
