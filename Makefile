@@ -25,7 +25,8 @@ $(STAMP): requirements.txt pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed, this is " + sys.version.split()[0] + "; set PYTHON=python3.12, say") if sys.version_info < (3, 11) else None'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip install --quiet --python $(BIN)/python -r requirements.txt
+	@# Compiled once here: where PYTHONDONTWRITEBYTECODE is set, each process would compile what it imports.
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -r requirements.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@$(RUN) lakeloom.lakehouse.java > $(VENV)/.java || (cat $(VENV)/.java; exit 2)
 	@$(RUN) lakeloom.lakehouse.jars

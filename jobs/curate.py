@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from lakeloom.filters.chain import Chain
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import funnel
+from lakeloom.jobs import funnel, ingest
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig
@@ -54,7 +54,7 @@ class CurateConfig:
 def run(spark: SparkSession, cfg: CurateConfig) -> Report:
     """Documents of the pool's batches that this recipe has not seen. Raises Incomplete if a page has no document."""
     recipe, lake = cfg.recipe, Lakehouse(spark, cfg.lakehouse)
-    pages = lake.read("bronze.pages").where(F.col("pool") == cfg.pool.name)
+    pages = ingest.pages(lake, cfg.pool.name)
     batches = _unseen(lake, pages, recipe)
     cost = _curate(lake, cfg, recipe, pages.where(F.col("batch_id").isin(batches)), batches) if batches else {}
     _publish_funnel(lake, cfg, recipe, cost)

@@ -14,6 +14,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakeloom.jobs import ingest
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig
@@ -25,7 +26,6 @@ log = logging.getLogger(__name__)
 
 KINDS = ("sentencepiece", "tokenizer_json", "file")
 _VERSION = 1  # raise it when the same pages and settings would give another model
-_PAGES = "bronze.pages"
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _pointer(lake: Lakehouse, pool: str, cfg: TokenizerConfig) -> Path:
 
 
 def _pages(lake: Lakehouse, pool: str) -> DataFrame:
-    return lake.read(_PAGES).where((F.col("pool") == pool) & F.col("text").isNotNull())
+    return ingest.pages(lake, pool).where(F.col("text").isNotNull())
 
 
 def _train(lake: Lakehouse, cfg: FitTokenizerConfig) -> int:

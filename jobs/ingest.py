@@ -11,16 +11,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
+from lakeloom.lakehouse import ledger
 from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig, SourceFile, list_files
 from lakeloom.lakehouse.report import Report
-from lakeloom.lakehouse.sources import WarcDataSource, file_id
-from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.rows import SCHEMA, file_id
+from lakeloom.lakehouse.session import ddl
+from lakeloom.lakehouse.sources import WarcDataSource
+from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.tables import table
 
 log = logging.getLogger(__name__)
 
@@ -74,19 +78,19 @@ def _plan(lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]) -> in
     pool = cfg.pool.name
     listed = {file_id(pool, file.path, file.num_bytes): file for file in files}
     known = lake.read("bronze.files").where(F.col("pool") == pool).select("file_id")
-    offered = lake.spark.createDataFrame([(key,) for key in listed], "file_id STRING")
+    # From Arrow: a list of tuples would start Python workers to turn it into rows.
+    offered = lake.spark.createDataFrame(pa.table({"file_id": list(listed)}))
     keys = [row["file_id"] for row in offered.join(known, "file_id", "left_anti").toLocalIterator()]
     new = sorted(((listed[key], key) for key in keys), key=lambda pair: pair[0].path)
     if not new:
         return 0
     rows = [
-        (key, pool, file.path, file.num_bytes, batch_id)
+        {"file_id": key, "pool": pool, "path": file.path, "num_bytes": file.num_bytes, "batch_id": batch_id}
         for batch_id, batch in _batches(new, cfg.batch_bytes)
         for file, key in batch
     ]
-    planned = lake.spark.createDataFrame(
-        rows, "file_id STRING, pool STRING, path STRING, num_bytes BIGINT, batch_id STRING"
-    )
+    schema = pa.schema([table("bronze.files").schema.field(name) for name in rows[0]])
+    planned = lake.spark.createDataFrame(pa.Table.from_pylist(rows, schema))
     columns: dict[str, str | Column] = {name: F.col(f"new.{name}") for name in planned.columns}
     columns["planned_at"] = F.current_timestamp()
     # A merge, not an append: of two ingests that plan the same file at once, Delta lets one commit.
@@ -126,25 +130,45 @@ def _pending(lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]) ->
 
 
 def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile]) -> None:
-    """Read a batch once, check its counts, publish its rows, and mark its files done: in this order."""
-    # Kept on local disk between the count and the two tables that the rows go to: extraction is the costly part.
-    rows = _read(lake.spark, cfg, files).persist(StorageLevel.DISK_ONLY)
-    try:
-        counts = _count(rows).persist()
-        _check(counts, len(files))
-        common = {"pool": F.lit(cfg.pool.name), "batch_id": F.lit(batch_id)}
-        pages = rows.where("kind = 'page'").withColumns(
-            {**common, "warc_file": F.col("path"), "ingested_at": F.current_timestamp()}
-        )
-        lake.append(pages, "bronze.pages", txn=f"ingest/{batch_id}")
-        dead = rows.where("kind IN ('dead', 'other')").withColumns(
-            {**common, "source": F.col("path"), "seen_at": F.current_timestamp()}
-        )
-        lake.append(dead, "bronze.dead_letters", txn=f"ingest/{batch_id}")
-        _mark_done(lake, counts)
-        counts.unpersist()
-    finally:
-        rows.unpersist()
+    """Read a batch once, check its counts, and mark its files done: only then do other jobs see its pages."""
+    name = f"staging/ingest/{batch_id}"
+    entries = lake.folder(name)
+    published = _pages(lake, cfg, batch_id, files, entries)
+    rows = (
+        lake.spark.read.schema(ddl(SCHEMA))
+        .parquet(str(entries))
+        .withColumns({"pool": F.lit(cfg.pool.name), "batch_id": F.lit(batch_id)})
+    )
+    counts = _count(rows).persist()
+    _check(counts, len(files), published.num_rows)
+    dead = rows.where("kind IN ('dead', 'other')").withColumns(
+        {"source": F.col("path"), "seen_at": F.current_timestamp()}
+    )
+    lake.append(dead, "bronze.dead_letters", txn=f"ingest/{batch_id}")
+    _mark_done(lake, counts)
+    counts.unpersist()
+    ledger.remove(entries)
+
+
+def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], entries: Path) -> Commit:
+    """The commit of the batch's pages, this run's or that of a killed one; its ledger is there afterwards."""
+    txn = f"ingest/{batch_id}"
+    found = lake.commit("bronze.pages", txn)
+    if found is not None and any(entries.glob("*.parquet")):
+        return found
+    ledger.clear(entries)
+    pages = _read(lake.spark, cfg, files, entries).withColumns(
+        {
+            "pool": F.lit(cfg.pool.name),
+            "batch_id": F.lit(batch_id),
+            "warc_file": F.col("path"),
+            "ingested_at": F.current_timestamp(),
+        }
+    )
+    if found is None:
+        return lake.append(pages, "bronze.pages", txn=txn)
+    pages.write.format("noop").mode("append").save()  # its ledger was removed by hand: read for that alone
+    return found
 
 
 def _mark_done(lake: Lakehouse, counts: DataFrame) -> None:
@@ -154,7 +178,7 @@ def _mark_done(lake: Lakehouse, counts: DataFrame) -> None:
     done.whenMatchedUpdate(set=values | {"ingested_at": F.current_timestamp()}).execute()
 
 
-def _read(spark: SparkSession, cfg: IngestConfig, files: Sequence[SourceFile]) -> DataFrame:
+def _read(spark: SparkSession, cfg: IngestConfig, files: Sequence[SourceFile], entries: Path) -> DataFrame:
     options = {
         "files": json.dumps([[file.path, file.address, file.num_bytes] for file in files]),
         "pool": cfg.pool.name,
@@ -163,33 +187,41 @@ def _read(spark: SparkSession, cfg: IngestConfig, files: Sequence[SourceFile]) -
         "max_record_bytes": str(cfg.max_record_bytes),
         "timeout_s": str(cfg.timeout_s),
         "keep_html": str(cfg.keep_html),
+        "ledger": str(entries),
     }
     return spark.read.format("warc").options(**options).load()
 
 
 def _count(rows: DataFrame) -> DataFrame:
-    """Per file: the reader's own count of records beside the rows that came out."""
+    """Per file of a ledger: the reader's own count of records, those that are no pages, and so the pages."""
 
     def total(*kinds: str) -> Column:
-        return F.coalesce(F.sum(F.when(F.col("kind").isin(*kinds), F.coalesce("num_records", F.lit(1)))), F.lit(0))
+        return F.coalesce(F.sum(F.when(F.col("kind").isin(*kinds), F.col("num_records"))), F.lit(0))
 
-    return rows.groupBy("file_id").agg(
-        total("file").alias("num_records"),
-        total("page").alias("num_pages"),
-        total("dead", "other").alias("num_dead"),
-        F.max("cpu_s").alias("cpu_s"),
+    counts = rows.groupBy("file_id").agg(
+        total("file").alias("num_records"), total("dead", "other").alias("num_dead"), F.max("cpu_s").alias("cpu_s")
     )
+    return counts.withColumn("num_pages", F.col("num_records") - F.col("num_dead"))
 
 
-def _check(counts: DataFrame, num_files: int) -> None:
-    lost = F.col("num_records") != F.col("num_pages") + F.col("num_dead")
-    row = counts.agg(F.count("*").alias("files"), F.count_if(lost).alias("lost")).first()
+def _check(counts: DataFrame, num_files: int, num_rows: int) -> None:
+    totals = F.count("*").alias("files"), F.coalesce(F.sum("num_pages"), F.lit(0)).alias("pages")
+    row = counts.agg(*totals).first()
     assert row is not None  # noqa: S101 (an aggregate without groups has one row)
-    if row["files"] != num_files or row["lost"]:
+    if row["files"] != num_files or row["pages"] != num_rows:
         raise Incomplete(
-            f"ingest read {row['files']} of {num_files} files, and in {row['lost']} of them records and rows differ; "
-            "nothing of this batch was published"
+            f"ingest read {row['files']} of {num_files} files; they hold {row['pages']} pages, and bronze.pages got "
+            f"{num_rows} rows; the batch stays unpublished: no other job reads its pages"
         )
+
+
+def pages(lake: Lakehouse, pool: str) -> DataFrame:
+    """The pool's pages that other jobs may read: of batches that are whole and whose counts were checked."""
+    found = lake.read("bronze.pages").where(F.col("pool") == pool)
+    if not lake.exists("bronze.files"):
+        return found
+    unfinished = lake.read("bronze.files").where((F.col("pool") == pool) & F.col("ingested_at").isNull())
+    return found.join(F.broadcast(unfinished.select("batch_id").distinct()), "batch_id", how="left_anti")
 
 
 def counted(lake: Lakehouse, pool: str) -> Counts:

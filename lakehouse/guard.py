@@ -1,121 +1,126 @@
-"""Runs the extractor in a process of its own, so that a page that hangs or crashes native code costs one page.
+"""Keeps a reader going: a page that hangs or crashes native code costs that page, and its row says why.
 
-resiliparse is native code: no signal or thread can stop it (50,000 nested <div> took it 28 s).
-Protocol on the child's stdin and stdout: a length (4 bytes, little-endian) and that many bytes of the page; back come
-a status byte (0 done, 1 failed), two lengths, the child's CPU seconds so far, the charset's name, the text (or error).
+The reader is a process of its own (reader.py). When it ends before its time, the next one begins where the last
+batch ended, and turns the record that ended it into a dead letter.
 """
 
+import mmap
 import os
-import select
-import struct
+import signal
 import subprocess
 import sys
-import time
-from typing import IO, BinaryIO
+from collections.abc import Iterator
+from dataclasses import replace
 
-_REQUEST, _ANSWER = struct.Struct("<I"), struct.Struct("<BIId")
-_BLOCK = 1 << 20
+import pyarrow as pa
 
+from lakeloom.lakehouse import errors
+from lakeloom.lakehouse.reader import BATCH, END, FRAME, PLACE, Task
+from lakeloom.lakehouse.rows import SCHEMA
 
-class ExtractionFailed(Exception):
-    """The page gave no text: `reason` is timeout, crash or error."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
+# What native code dies of by its own fault. Any other end (out of memory, a cancelled task) says nothing of the bytes.
+_CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT)
 
 
-class Guard:
-    """`main_text` with a time limit. One process, started at first use and again after one that had to be killed."""
-
-    def __init__(self, timeout_s: float) -> None:
-        self.timeout_s = timeout_s
-        self.cpu_s = 0.0  # of the child that runs now
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def main_text(self, body: bytes) -> tuple[str, str]:
-        """Text and charset of a page; ExtractionFailed where the child is late, dies or raises."""
-        process = self._process or self._start()
-        deadline = time.monotonic() + self.timeout_s
+def batches(task: Task) -> Iterator[pa.RecordBatch]:
+    """All rows of the task's files. Raises SourceFailed where their bytes could not be had; the task may run again."""
+    killed = set[str]()
+    while True:
+        reader = _Child(task)
         try:
-            self._send(process, _REQUEST.pack(len(body)) + body, deadline)
-            head = self._receive(process, _ANSWER.size, deadline)
-            failed, num_charset, num_text, self.cpu_s = _ANSWER.unpack(head)
-            answer = self._receive(process, num_charset + num_text, deadline)
-        except TimeoutError:
-            self.close()
-            raise ExtractionFailed("timeout", f"no text after {self.timeout_s:g} s") from None
-        except (BrokenPipeError, EOFError):
-            status = process.wait()
-            self.close()
-            raise ExtractionFailed("crash", f"the extractor ended with status {status}") from None
-        charset, text = answer[:num_charset].decode(), answer[num_charset:].decode()
-        if failed:
-            raise ExtractionFailed("error", text)
-        return text, charset
+            for file, record, batch in reader.frames():
+                task = replace(task, file=file, record=record)
+                yield batch
+            return
+        except _Ended:
+            task = _past(task, reader, killed)
+        finally:
+            reader.close()
 
-    def close(self) -> None:
-        """End the child; the next call starts another."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
 
-    def _start(self) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "lakeloom.lakehouse.guard"]
+def _past(task: Task, reader: "_Child", killed: set[str]) -> Task:
+    """The task for the next reader, with what the last one died of."""
+    status = -reader.close()
+    file, record, is_extracting = reader.place()
+    place = f"{file}:{record}"
+    name = signal.Signals(status).name if status in set(signal.Signals) else f"exit code {-status}"
+    if status == signal.SIGKILL and place not in killed:
+        killed.add(place)  # by the kernel, out of memory, or by a hand: the record has a second chance
+        return task
+    if is_extracting and status == signal.SIGPROF:
+        reason = ("timeout", f"no text after {task.timeout_s:g} s of CPU time")
+    elif is_extracting and status in (*_CRASHES, signal.SIGKILL):
+        reason = ("crash", f"the extractor ended by {name}")
+    elif status in _CRASHES:
+        reason = ("unreadable", f"the archive reader ended by {name}; the rest of the file was left out")
+    else:
+        address = task.files[min(file, len(task.files) - 1)][1]
+        raise errors.SourceFailed(f"{address}: its reader ended by {name} at record {record}; run the job again")
+    return replace(task, failed={**task.failed, place: reason})
+
+
+class _Ended(Exception):
+    """The reader's pipe closed before its last frame."""
+
+
+class _Child:
+    """A reader's process, its pipe and the memory where it writes its place."""
+
+    def __init__(self, task: Task) -> None:
+        self._memory = os.memfd_create("lakeloom-place")
+        os.ftruncate(self._memory, PLACE.size)
+        self._place = mmap.mmap(self._memory, PLACE.size)
+        command = [sys.executable, "-m", "lakeloom.lakehouse.reader", str(self._memory)]
         # The child must import lakeloom as this process does, also from a zip that spark-submit shipped.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
         self._process = subprocess.Popen(  # noqa: S603 (our own module)
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, pass_fds=(self._memory,)
         )
-        os.set_blocking(_fd(self._process.stdin), False)
-        # The first page also pays for the child's imports; they are not the page's fault.
-        self._receive(self._process, 1, time.monotonic() + 60)
-        return self._process
+        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101 (asked for above)
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
+        with self._stdin:
+            self._stdin.write(task.to_json().encode())
 
-    def _send(self, process: subprocess.Popen[bytes], data: bytes, deadline: float) -> None:
-        fd, view = _fd(process.stdin), memoryview(data)
-        while view:
-            _, ready, _ = select.select([], [fd], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError
-            view = view[os.write(fd, view[:_BLOCK]) :]
+    def frames(self) -> Iterator[tuple[int, int, pa.RecordBatch]]:
+        """Each batch, and the place after it. Raises _Ended, or the error that the reader reports."""
+        while True:
+            kind, file, record, num_bytes = FRAME.unpack(self._exactly(FRAME.size))
+            content = self._exactly(num_bytes)
+            if kind == END:
+                return
+            if kind != BATCH:
+                raise _error(content)
+            yield file, record, pa.ipc.read_record_batch(pa.py_buffer(content), SCHEMA)
 
-    def _receive(self, process: subprocess.Popen[bytes], num_bytes: int, deadline: float) -> bytes:
-        fd, parts = _fd(process.stdout), list[bytes]()
-        while num_bytes:
-            ready, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
-            if not ready:
-                raise TimeoutError
-            part = os.read(fd, min(num_bytes, _BLOCK))
-            if not part:
-                raise EOFError
-            parts.append(part)
-            num_bytes -= len(part)
-        return b"".join(parts)
+    def _exactly(self, num_bytes: int) -> bytes:
+        data = self._stdout.read(num_bytes)
+        if len(data) < num_bytes:
+            raise _Ended
+        return data
 
+    def place(self) -> tuple[int, int, bool]:
+        """File and record number, and whether that record's text was being extracted."""
+        file, record, is_extracting = PLACE.unpack_from(self._place)
+        return file, record, is_extracting
 
-def _fd(pipe: IO[bytes] | None) -> int:
-    assert pipe is not None  # noqa: S101 (both pipes are asked for in _start)
-    return pipe.fileno()
-
-
-def serve(requests: BinaryIO, answers: BinaryIO) -> None:
-    """The child's loop; ends when its parent closes the pipe."""
-    from lakeloom.lakehouse.markup import main_text
-
-    answers.write(b"\0")
-    answers.flush()
-    while len(head := requests.read(_REQUEST.size)) == _REQUEST.size:
-        body = requests.read(_REQUEST.unpack(head)[0])
-        try:
-            failed, (text, charset) = 0, main_text(body)
-        except Exception as error:  # noqa: BLE001 (whatever the native code raises belongs to this page alone)
-            failed, text, charset = 1, f"{type(error).__name__}: {error}", ""
-        name, content = charset.encode(), text.encode("utf-8", "replace")
-        answers.write(_ANSWER.pack(failed, len(name), len(content), time.process_time()) + name + content)
-        answers.flush()
+    def close(self) -> int:
+        """End the process; its exit code (a signal's number, negative)."""
+        if self._process.returncode is None:
+            # A reader that closed its pipe is at its end already, and its own status is what counts.
+            try:
+                self._process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._process.wait()
+            self._stdout.close()
+            os.close(self._memory)
+        return self._process.returncode
 
 
-if __name__ == "__main__":
-    serve(sys.stdin.buffer, sys.stdout.buffer)
+def _error(content: bytes) -> errors.LakeloomError:
+    import json
+
+    name, text = json.loads(content)
+    kind = getattr(errors, name, errors.LakeloomError)
+    assert issubclass(kind, errors.LakeloomError)  # noqa: S101 (the reader sends no other)
+    return kind(text)

@@ -131,6 +131,7 @@ class Lakehouse:
         builder = builder.tableName(self._name(name)) if self.cfg.catalog else builder.location(self._path(name))
         for field in spec.schema:
             builder = builder.addColumn(field.name, sql_type(field.type))
+        builder = builder.property("delta.dataSkippingStatsColumns", ",".join(spec.skip_by))
         if spec.cluster_by:
             builder = builder.clusterBy(*spec.cluster_by)
         builder.execute()

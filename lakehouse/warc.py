@@ -12,12 +12,21 @@ from urllib.parse import urlsplit
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
-from lakeloom.lakehouse.guard import ExtractionFailed
 from lakeloom.lakehouse.markup import EXTRACTOR, decoded
 from lakeloom.lakehouse.payload import HTML, PLAIN, Undecodable, decode, media_type
 from lakeloom.lakehouse.recovery import Damage, next_start, sniff
 
 Extract = Callable[[bytes], tuple[str, str]]
+
+
+class ExtractionFailed(Exception):
+    """The page gave no text: `reason` is timeout, crash or error."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
 _SWALLOWED = b"\nWARC/"  # only looked for in files that some hand has edited
 _HOLD_PAGES = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
 

@@ -1,16 +1,18 @@
 """From archives to tables: each record one row, each file once, whatever was done before."""
 
+import shutil
 from pathlib import Path
 
 import pytest
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.jobs import ingest, oracle_ingest
-from lakeloom.lakehouse.errors import ConfigError
-from lakeloom.lakehouse.pools import PoolConfig
+from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.pools import PoolConfig, SourceFile
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.sources import WarcDataSource, pack
-from lakeloom.lakehouse.store import Lakehouse
+from lakeloom.lakehouse.store import Commit, Lakehouse
 from tests.lakehouse.test_warc import PROSE, archive
 
 pytestmark = pytest.mark.spark
@@ -107,6 +109,45 @@ def test_a_killed_run_is_finished_by_the_next(
     finished, again = run(lake, folder), run(lake, folder)
     assert finished.rows_out == lake.read("bronze.pages").count() == 14
     assert all(holds for *_, holds in oracle_ingest.check(lake, finished, again))
+
+
+def test_pages_are_read_by_no_one_before_they_are_counted(
+    lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the pages' commit, and its ledger gone: the next run reads the archives for the ledger alone."""
+
+    class Killed(Exception):
+        pass
+
+    def killing(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(ingest, "_check", killing)
+        run(lake, folder)
+    assert lake.read("bronze.pages").count() == 14
+    assert ingest.pages(lake, "made").count() == 0
+    shutil.rmtree(Path(lake.cfg.root) / "staging")
+    finished, again = run(lake, folder), run(lake, folder)
+    assert ingest.pages(lake, "made").count() == 14
+    assert all(holds for *_, holds in oracle_ingest.check(lake, finished, again))
+    assert not any((Path(lake.cfg.root) / "staging").rglob("*.parquet"))
+
+
+def test_a_row_that_is_lost_on_its_way_stops_the_batch(lake: Lakehouse, folder: Path) -> None:
+    """The commit's count of rows must be that of the readers: here a page went between the two."""
+
+    class Losing(Lakehouse):
+        def append(self, rows: DataFrame, name: str, *, txn: str) -> Commit:
+            kept = rows.where("url <> 'https://loom.example/3'") if name == "bronze.pages" else rows
+            return super().append(kept, name, txn=txn)
+
+    files = [SourceFile(path.name, str(path), path.stat().st_size) for path in sorted(folder.iterdir())]
+    lake.spark.dataSource.register(WarcDataSource)
+    losing = Losing(lake.spark, lake.cfg)
+    with pytest.raises(Incomplete, match=r"hold 14 pages, and bronze.pages got 11 rows"):
+        ingest._ingest(losing, config(lake, folder), "b", files)
+    assert not lake.exists("bronze.dead_letters")
 
 
 def test_a_wrong_pool_is_one_line_and_writes_nothing(lake: Lakehouse, tmp_path: Path) -> None:

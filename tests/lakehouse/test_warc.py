@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
-from lakeloom.lakehouse.guard import ExtractionFailed
 from lakeloom.lakehouse.markup import main_text
-from lakeloom.lakehouse.warc import BadRecord, Limits, OtherRecord, Page, Row, records
+from lakeloom.lakehouse.warc import BadRecord, ExtractionFailed, Limits, OtherRecord, Page, Row, records
 
 PROSE = "<html><body><main><p>" + "A sentence about looms and the threads they hold. " * 8 + "</p></main></body></html>"
 
