@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.markup import escape
 
 from lakeloom.jobs import config, screen
-from lakeloom.lakehouse.errors import ConfigError, LakeloomError, unknown
+from lakeloom.lakehouse.errors import ConfigError, LakeloomError, raised_by_worker, unknown
 from lakeloom.lakehouse.report import Report
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ class Job:
     about: str
     node: str = ""
     needs_spark: bool = True
+    has_check: bool = False  # the module's check(cfg) refuses a wrong request before a session is made
 
 
 JOBS: dict[str, Job] = {
     "demo": Job("demo", "DemoConfig", "the whole road, small: two datasets of one pool, trained, scored, compared"),
     "pool": Job("pool", "PoolJobConfig", "make the sample pool, or list another's files", "sample", needs_spark=False),
-    "ingest": Job("ingest", "IngestConfig", "crawl files to pages and dead letters, each file once"),
+    "ingest": Job("ingest", "IngestConfig", "crawl files to pages and dead letters, each file once", has_check=True),
     "curate": Job("curate", "CurateConfig", "pages through a recipe: what was measured, and which step dropped what"),
     "dedup": Job("dedup", "DedupConfig", "clusters of exact and near duplicates among the kept documents"),
     "choose": Job("choose", "ChooseConfig", "a dataset version: kept documents, one of each cluster, held-out split"),
@@ -58,14 +60,28 @@ def load(name: str, *overrides: str) -> Any:
     if name not in JOBS:
         raise unknown("job", name, JOBS)
     job = JOBS[name]
-    kind = getattr(importlib.import_module(f"lakeloom.jobs.{job.module}"), job.config)
-    return config.build(kind, job.node or name, config.tree(overrides), overrides)
+    return config.build(getattr(_module(name), job.config), job.node or name, config.tree(overrides), overrides)
 
 
 def run(name: str, spark: "SparkSession | None", cfg: Any) -> Report:
-    """One job in an existing session."""
-    module = importlib.import_module(f"lakeloom.jobs.{JOBS[name].module}")
-    return cast("Callable[[SparkSession | None, Any], Report]", module.run)(spark, cfg)
+    """One job in an existing session. An error of ours that a Spark worker raised is raised here as itself."""
+    job = cast("Callable[[SparkSession | None, Any], Report]", _module(name).run)
+    if spark is None:
+        return job(spark, cfg)
+    from py4j.protocol import Py4JJavaError  # a failed write comes as the JVM's own exception
+    from pyspark.errors import PySparkException
+
+    try:
+        return job(spark, cfg)
+    except (PySparkException, Py4JJavaError) as error:
+        ours = raised_by_worker(str(error))
+        if ours is None:
+            raise
+        raise ours from error
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"lakeloom.jobs.{JOBS[name].module}")
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -103,8 +119,9 @@ def _start(console: Console, name: str, words: list[str]) -> None:
     if query is not None:
         plain["sql"] = {"query": query}
     job = JOBS[name]
-    kind = getattr(importlib.import_module(f"lakeloom.jobs.{job.module}"), job.config)
-    cfg = config.build(kind, job.node or name, plain, overrides)
+    cfg = config.build(getattr(_module(name), job.config), job.node or name, plain, overrides)
+    if job.has_check:
+        _module(name).check(cfg)
     with screen.progress(name):
         session = None
         if job.needs_spark:

@@ -53,6 +53,11 @@ class Counts:
     dead: int
 
 
+def check(cfg: IngestConfig) -> None:
+    """Refuse a pool that isn't there or has no files, before anything is made. Raises ConfigError."""
+    list_files(cfg.pool, Path(cfg.lakehouse.root))
+
+
 def run(spark: SparkSession, cfg: IngestConfig) -> Report:
     """Ingest what the pool has and the tables have not. Raises Incomplete where records and rows don't add up."""
     lake = Lakehouse(spark, cfg.lakehouse)

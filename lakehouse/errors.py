@@ -8,6 +8,7 @@ LakeloomError
     Incomplete       a result would break a promise (a lost row, a removal rate out of bounds); nothing was published
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -38,6 +39,13 @@ class Conflict(LakeloomError):
 
 class Incomplete(LakeloomError):
     """A check on the result failed before it was published."""
+
+
+def raised_by_worker(trace: str) -> LakeloomError | None:
+    """The error of this tree that ended a Spark task, from the traceback that Spark passes on as text."""
+    kinds = {kind.__name__: kind for kind in (*LakeloomError.__subclasses__(), LakeloomError)}
+    found = re.findall(rf"^\s*{re.escape(__name__)}\.({'|'.join(kinds)}): (.+)$", trace, re.MULTILINE)
+    return kinds[found[-1][0]](found[-1][1]) if found else None
 
 
 def unknown(kind: str, name: str, choices: Iterable[str], where: str = "") -> ConfigError:
