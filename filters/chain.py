@@ -17,6 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakeloom.filters import aggregates
 from lakeloom.filters.kernel import Ints, Mask
 from lakeloom.filters.pages import Pages, check
 from lakeloom.filters.recipe import Recipe, RecipeStep
@@ -46,6 +47,7 @@ class Result:
     num_bytes: list[int]
     keys: pa.StringArray  # other keys of the page as a JSON object; null if dropped, or if it has none
     origin: pa.Int64Array  # place of the page in the batch
+    aggregated: list[list[object]]  # per aggregate of the recipe, the values of the pages that its step kept
 
 
 @dataclass
@@ -92,15 +94,30 @@ class Chain:
         verdicts = _Verdicts(np.full(batch.num_rows, -1), rows, rows)
         cpu_s: list[float] = []
         num_bytes: list[int] = []
+        aggregated = list[list[object]]([] for _ in self.recipe.aggregates)
         for number, call in enumerate(self._calls):
             num_bytes.append(pages.index.num_bytes)
             started = time.thread_time()
             if len(pages.rows):
                 pages = (_map if call.step.kind == "mapper" else _advance)(number, call, pages, verdicts)
             cpu_s.append(time.thread_time() - started)
-        return self._result(pages, verdicts, cpu_s, num_bytes)
+            self._aggregate(call.step.id, pages, aggregated)
+        return self._result(pages, verdicts, (cpu_s, num_bytes), aggregated)
 
-    def _result(self, pages: Pages, verdicts: _Verdicts, cpu_s: list[float], num_bytes: list[int]) -> Result:
+    def _aggregate(self, step_id: str, pages: Pages, aggregated: list[list[object]]) -> None:
+        """Add the pages' values to the aggregates of a step."""
+        for values, rule in zip(aggregated, self.recipe.aggregates, strict=True):
+            if rule.step == step_id:
+                found = (aggregates.value(pages.page(place), rule) for place in range(len(pages.rows)))
+                values += [value for value in found if value is not None]
+
+    def _result(
+        self,
+        pages: Pages,
+        verdicts: _Verdicts,
+        cost: tuple[list[float], list[int]],
+        aggregated: list[list[object]],
+    ) -> Result:
         """Spread what is known of the pages over the rows of the batch."""
         num_rows = len(verdicts.dropped_at)
         places = np.full(num_rows, -1)
@@ -113,10 +130,11 @@ class Chain:
             dropped_at=dropped_at,
             error=pa.array([verdicts.errors.get(row) for row in range(num_rows)], pa.string()),
             signals=_signal_maps(num_rows, verdicts),
-            cpu_s=cpu_s,
-            num_bytes=num_bytes,
+            cpu_s=cost[0],
+            num_bytes=cost[1],
             keys=pa.array([json.dumps(page) if page else None for page in pages.keys], pa.string()).take(kept),
             origin=pa.array(verdicts.origin),
+            aggregated=aggregated,
         )
 
 

@@ -61,14 +61,15 @@ def load(
     lists in DCLM from the beginning.
     """
     load_all()
-    places = list(folders)
+    places, above = list(folders), tuple[Path, ...]()
     if isinstance(pipeline, str | Path):
         path = Path(pipeline).absolute()
-        places += path.parents
+        places.append(path.parent)
+        above = tuple(path.parents)
         name = name or path.stem
         pipeline = _read(path)
     where = f"pipeline {name or 'dclm'!r}"
-    return _Translator(Plan(tuple(places), delimiter=delimiter), frozenset(allow), where).recipe(
+    return _Translator(Plan(tuple(places), above, delimiter=delimiter), frozenset(allow), where).recipe(
         name or "dclm", _steps(pipeline, source, where)
     )
 

@@ -3,6 +3,7 @@
 from typing import Literal
 
 from lakeloom.filters.dclm_plan import Plan, Row, bounds, translates
+from lakeloom.filters.sentences import punkt
 from lakeloom.lakehouse.errors import ConfigError
 
 INFINITE = float("inf")
@@ -71,7 +72,9 @@ def page_length_filter(
         if remove_empty is False:
             raise ConfigError("remove_empty: false is not implemented in DCLM for sentences")
         row = {"signal": "num_sentences", "tokenizer": tokenizer or "blingfire"}
-        row |= {"is_english": tokenizer_lang in _ENGLISH} if tokenizer == "nltk" else {}
+        if tokenizer == "nltk":
+            row["is_english"] = tokenizer_lang in _ENGLISH
+            punkt(tokenizer_lang in _ENGLISH)  # a missing model is known before any page is read
     else:
         row = {"signal": "num_pieces", "separator": _SEPARATORS[length_type], "remove_empty": remove_empty is not False}
     return [row | dict(bounds(min=min_length, max=max_length))]

@@ -19,22 +19,24 @@ Translation = Callable[..., list[Row]]
 class Plan:
     """Where a translation stands: files, the state of the text, and the switch of the step at hand."""
 
-    folders: tuple[Path, ...]  # where files named in the pipeline are looked for, in order
+    folders: tuple[Path, ...]  # where files named in the pipeline are looked for, by their last part too
+    above: tuple[Path, ...] = ()  # folders over the pipeline's: one of them may be DCLM's, to which names are relative
     fix: bool = False  # `_fix: true`: what DCLM's function is meant to do, not what it does
     delimiter: str | None = None  # between the parts, where DCLM's text is a list; ours stays one string
     num_samplings: int = 0
 
     def find(self, name: str) -> Path | None:
-        """A file by the name that the pipeline gives: as it is, below a folder, or its last part in one."""
-        places = [Path(name), *(folder / part for folder in self.folders for part in (name, Path(name).name))]
+        """A file by the name that the pipeline gives: as it is, in a folder, or its last part in one of `folders`."""
+        near = [folder / part for folder in self.folders for part in (name, Path(name).name)]
+        places = [Path(name), *near, *(folder / name for folder in self.above)]
         return next((place.absolute() for place in places if place.is_file()), None)
 
     def file(self, name: str, advice: str = "") -> Path:
         """That file, or a ConfigError that says where it was looked for and where to get it."""
         found = self.find(name)
         if found is None:
-            places = ", ".join(str(folder) for folder in self.folders) or "nowhere else"
-            raise ConfigError(f"no file {name!r} here or in {places}; {advice or _advice(name)}")
+            places = "".join(f", in {folder}" for folder in self.folders)
+            raise ConfigError(f"no file {name!r} here{places} or above; {advice or _advice(name)}")
         return found
 
 
