@@ -1,8 +1,10 @@
 """DCLM's content filters, translated: each measures the text and has a bound (specification, sections 2.3 to 2.5)."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Literal, cast
 
 from lakeloom.filters.dclm_plan import Plan, Row, bounds, translates
+from lakeloom.filters.phrases import page_expression
 from lakeloom.filters.sentences import punkt
 from lakeloom.lakehouse.errors import ConfigError
 
@@ -150,9 +152,11 @@ def substring_filter(
     case_sensitive: bool = False,
     exact_word: bool = False,
 ) -> list[Row]:
-    row = {"signal": "has_phrase", **listed(plan, "phrases", banlist, banlist_from_fname)}
+    row = listed(plan, "phrases", banlist, banlist_from_fname)
+    phrases, file = tuple(cast(list[str], row.get("phrases", ()))), cast("Path | None", row.get("phrases_file"))
+    page_expression(phrases, file, location, case_sensitive, exact_word, plan.fix)  # an error is one before any page
     options = {"location": location, "case_sensitive": case_sensitive, "whole_words": exact_word}
-    return [row | options | {"is_literal": plan.fix, "max": 0}]
+    return [{"signal": "has_phrase", **row, **options, "is_literal": plan.fix, "max": 0}]
 
 
 def listed(plan: Plan, name: str, items: tuple[str, ...] | str | None, file: str | None) -> Row:

@@ -5,6 +5,7 @@ from typing import Literal
 
 from lakeloom.filters.dclm_content import INFINITE, Location, Model
 from lakeloom.filters.dclm_plan import Plan, Row, translates
+from lakeloom.filters.expressions import check
 from lakeloom.lakehouse.errors import ConfigError
 
 _DOMAINS = "baselines/mappers/iana_tlds.txt"
@@ -92,6 +93,7 @@ def substring_line_modifier(
 ) -> list[Row]:
     phrases = [banlist] if isinstance(banlist, str) else list(banlist)
     phrases = [re.escape(phrase) for phrase in phrases] if plan.fix else phrases
+    check("|".join(phrases))
     options = {"location": location, "max_words": max_length, "case_sensitive": case_sensitive}
     name = "remove_line_phrase" if remove_substring_only else "drop_phrase_lines"
     return [{"edit": name, "phrase": "|".join(phrases), **options}]

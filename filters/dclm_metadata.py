@@ -4,6 +4,7 @@ from typing import Literal
 
 from lakeloom.filters.dclm_content import Model, Tokenizer, listed, words_row
 from lakeloom.filters.dclm_plan import Plan, Row, translates
+from lakeloom.filters.parameters import Regex
 from lakeloom.lakehouse.errors import ConfigError
 
 _LID = "baselines/mappers/enrichers/language_id_enrichment_models/lid.176.bin"
@@ -89,7 +90,7 @@ def word_removal_ratio_filter(
 def line_counter_enricher(
     plan: Plan,
     *,
-    paragraph_end: str = "\n",
+    paragraph_end: Regex = "\n",
     remove_empty: bool = True,
     key: str = "num_lines",
     overwrite: bool = False,

@@ -42,6 +42,12 @@ class Expression:
             return str(self._pattern.sub("", text))
         return str(self._pattern.sub("", text, timeout=_left(until)))
 
+    def split(self, text: str, until: float) -> list[str]:
+        """The pieces between matches, and what groups of the expression matched, as re.split gives them."""
+        if self._is_plain:
+            return list(self._pattern.split(text))
+        return list(self._pattern.split(text, timeout=_left(until)))
+
 
 def deadline() -> float:
     """When the time for a page that begins now is up."""
@@ -58,6 +64,11 @@ def _left(until: float) -> float:
 def has_repetition(phrase: str) -> bool:
     """Whether an expression may repeat a part, and so may backtrack for very long."""
     return _REPEATS.search(phrase) is not None
+
+
+def check(phrase: str) -> None:
+    """A ConfigError for what is no regular expression."""
+    expression("(?:%s)", phrase, ignore_case=False)
 
 
 @cache

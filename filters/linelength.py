@@ -1,13 +1,13 @@
 """Lines and paragraphs counted and measured, as DCLM's line_length_filter and line_counter_enricher do."""
 
-import re
-
 import numpy as np
 import pyarrow as pa
 
 from lakeloom.filters.characters import ALNUM, Characters, decode
 from lakeloom.filters.counts import CHARS, LINES
+from lakeloom.filters.expressions import Expression, deadline, expression
 from lakeloom.filters.kernel import Bytes, Ints, integer, kernel
+from lakeloom.filters.parameters import Regex
 from lakeloom.filters.steps import edit, signal
 from lakeloom.filters.textindex import TextIndex
 
@@ -16,18 +16,18 @@ _LETTERS, _LINES, _LINE_CHARS, _LONGEST = range(4)
 
 
 @signal
-def num_pieces(index: TextIndex, *, separator: str = "\n", remove_empty: bool = True) -> pa.DoubleArray:
+def num_pieces(index: TextIndex, *, separator: Regex = "\n", remove_empty: bool = True) -> pa.DoubleArray:
     r"""Pieces between matches of a regular expression (lines; paragraphs by \n\n), without blank ones if asked."""
     if separator == "\n" and remove_empty:
         return index.doubles(index.counts[:, LINES].astype(float))
-    pattern = re.compile(separator)
+    pattern = expression("%s", separator, ignore_case=False)
     numbers = [np.nan if text is None else _num_pieces(text, pattern, remove_empty) for text in index.strings]
     return index.doubles(np.array(numbers, np.float64))
 
 
-def _num_pieces(text: str, pattern: re.Pattern[str], remove_empty: bool) -> int:
-    pieces = pattern.split(text)
-    return sum(1 for piece in pieces if piece.strip()) if remove_empty else len(pieces)
+def _num_pieces(text: str, pattern: Expression, remove_empty: bool) -> int:
+    pieces = pattern.split(text, deadline())
+    return sum(1 for piece in pieces if piece and piece.strip()) if remove_empty else len(pieces)
 
 
 @signal

@@ -9,13 +9,15 @@ from typing import Annotated, Literal, Union, get_args, get_origin, get_type_hin
 
 import pyarrow as pa
 
+from lakeloom.filters import expressions
 from lakeloom.lakehouse.errors import ConfigError, unknown
 
 # A parameter of this type takes the id of an earlier signal step and receives that step's numbers.
 Earlier = Annotated[pa.DoubleArray, "earlier signal"]
 
-# A whole number from 1.
+# A whole number from 1; a regular expression.
 Positive = Annotated[int, "from 1"]
+Regex = Annotated[str, "regular expression"]
 
 _WORDS = {
     int: "a whole number",
@@ -69,11 +71,21 @@ def _converted(value: object, kind: object, what: str) -> object:
         if not Path(value).is_file():
             raise ConfigError(f"{what}: no file {str(value)!r}; give the path of an existing file")
         return Path(value)
+    elif kind is Regex and isinstance(value, str):
+        _check_regex(value, what)
+        return value
     elif kind is float and type(value) is int:
         return float(value)
     elif _fits(value, kind):
         return value
     raise ConfigError(f"{what}: {value!r} is not {describe(kind)}")
+
+
+def _check_regex(value: str, what: str) -> None:
+    try:
+        expressions.check(value)
+    except ConfigError as error:
+        raise ConfigError(f"{what}: {error}") from error
 
 
 def _fits(value: object, kind: object) -> bool:
@@ -82,7 +94,7 @@ def _fits(value: object, kind: object) -> bool:
         return any(type(value) is type(choice) and value == choice for choice in get_args(kind))
     if get_origin(kind) is tuple:
         return isinstance(value, list | tuple)
-    if kind is Earlier:
+    if kind in (Earlier, Regex):
         return isinstance(value, str)
     if kind is Positive:
         return type(value) is int and value >= 1
@@ -103,6 +115,8 @@ def describe(kind: object) -> str:
         return "the id of an earlier signal"
     if kind is Positive:
         return "a whole number from 1"
+    if kind is Regex:
+        return "a regular expression"
     return next((words for known, words in _WORDS.items() if known is kind), str(kind))
 
 

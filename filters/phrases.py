@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from lakeloom.filters.counts import BLANK_LINES
 from lakeloom.filters.expressions import Expression, deadline, expression, has_repetition
+from lakeloom.filters.parameters import Regex
 from lakeloom.filters.steps import edit, signal
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.trie import trie_pattern
@@ -31,7 +32,7 @@ _ODD_CASE = ("\u0130", "\u0131", "\u017f", "\u212a")
 def has_phrase(
     index: TextIndex,
     *,
-    phrases: tuple[str, ...] = (),
+    phrases: tuple[Regex, ...] = (),
     phrases_file: Path | None = None,
     location: Location = "any",
     case_sensitive: bool = False,
@@ -43,10 +44,7 @@ def has_phrase(
     Without case, phrases and text are lower-cased. Whole words have a word boundary on both sides, so a phrase that
     ends in a symbol is only found before a letter. An empty phrase is in every text. The file has one a line.
     """
-    given = phrases if phrases_file is None else tuple(phrases_file.read_text(encoding="utf-8").splitlines())
-    if is_literal:
-        given = tuple(map(re.escape, given))
-    found = _expression(given, location, case_sensitive, whole_words)
+    found = page_expression(phrases, phrases_file, location, case_sensitive, whole_words, is_literal)
     values = [
         np.nan if text is None else float(found.search(text if case_sensitive else text.lower(), deadline()))
         for text in index.strings
@@ -55,9 +53,18 @@ def has_phrase(
 
 
 @cache
-def _expression(phrases: tuple[str, ...], location: Location, case_sensitive: bool, whole_words: bool) -> Expression:
+def page_expression(
+    phrases: tuple[str, ...],
+    phrases_file: Path | None,
+    location: Location,
+    case_sensitive: bool,
+    whole_words: bool,
+    is_literal: bool,
+) -> Expression:
     """One expression for all phrases; those without signs as a trie, which is as good for a yes or no."""
-    given = phrases if case_sensitive else tuple(phrase.lower() for phrase in phrases)
+    given = phrases if phrases_file is None else tuple(phrases_file.read_text(encoding="utf-8").splitlines())
+    given = tuple(map(re.escape, given)) if is_literal else given
+    given = given if case_sensitive else tuple(phrase.lower() for phrase in given)
     plain = [phrase for phrase in given if not _SIGNS.search(phrase)]
     others = [phrase for phrase in given if _SIGNS.search(phrase)]
     words = [trie_pattern(plain)] if plain else []
@@ -71,7 +78,7 @@ def _expression(phrases: tuple[str, ...], location: Location, case_sensitive: bo
 def remove_line_phrase(
     index: TextIndex,
     *,
-    phrase: str,
+    phrase: Regex,
     location: Location = "any",
     max_words: float | None = None,
     case_sensitive: bool = False,
@@ -98,7 +105,7 @@ def remove_line_phrase(
 def drop_phrase_lines(
     index: TextIndex,
     *,
-    phrase: str,
+    phrase: Regex,
     location: Location = "any",
     max_words: float | None = None,
     case_sensitive: bool = False,
