@@ -11,6 +11,7 @@ import yaml
 from lakeloom.filters import dclm
 from lakeloom.filters.chain import Chain, Recipe
 from lakeloom.filters.dclm_plan import TABLE
+from lakeloom.filters.steps import load_all
 from lakeloom.lakehouse.errors import ConfigError
 
 Step = dict[str, object]
@@ -46,6 +47,7 @@ def text_after(step: Step, text: str) -> object:
 
 
 def test_every_function_of_dclm_is_in_the_table() -> None:
+    load_all()
     assert sorted(TABLE) == sorted(EVERY.split())
 
 
