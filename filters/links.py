@@ -37,18 +37,21 @@ ADDRESS_RULE = Rule(
 
 
 @edit(drops_empty=True)
-def remove_urls(index: TextIndex) -> pa.StringArray:
+def remove_urls(index: TextIndex, *, domains_file: Path | None = None, anywhere: bool = False) -> pa.StringArray:
     """Delete URLs, bare domains, mail and IPv4 addresses, with up to 10 blanks before them; don't strip.
 
-    Names only go from a text whose first characters are a top-level domain in any case, as most are: "see"
-    begins with .se. DCLM's url_removal_modifier.
+    Names only go from a text whose first characters are a top-level domain in any case, as most are: "see" begins
+    with .se; with `anywhere` they go from every text. A file may give the top-level domains, one a line. DCLM's
+    url_removal_modifier.
     """
-    return index.with_strings([None if text is None else _without_urls(text) for text in index.strings])
+    return index.with_strings(
+        [None if text is None else _without_urls(text, domains_file, anywhere) for text in index.strings]
+    )
 
 
-def _without_urls(text: str) -> str:
-    if begins_with_domain().match(text):
-        text = _without(text, name_rule())
+def _without_urls(text: str, domains_file: Path | None, anywhere: bool) -> str:
+    if anywhere or begins_with_domain(domains_file).match(text):
+        text = _without(text, name_rule(domains_file))
     return _without(text, ADDRESS_RULE)
 
 
@@ -66,9 +69,9 @@ def _without(text: str, rule: Rule) -> str:
 
 
 @cache
-def name_rule() -> Rule:
+def name_rule(domains_file: Path | None = None) -> Rule:
     """URLs, domains and mail addresses under a top-level domain."""
-    domains = trie_pattern(top_level_domains())
+    domains = trie_pattern(top_level_domains(domains_file))
     return Rule(
         re.compile(rf"\s{{0,10}}(?:((https?|ftp)://))?{_NAME}{{1,256}}\.{domains}\b({_REST})"),
         re.compile(rf"\.(?<={_NAME}\.){domains}\b"),
@@ -77,18 +80,20 @@ def name_rule() -> Rule:
 
 
 @cache
-def begins_with_domain() -> re.Pattern[str]:
+def begins_with_domain(domains_file: Path | None = None) -> re.Pattern[str]:
     """Matches a text whose first characters are a top-level domain."""
-    return re.compile(trie_pattern(top_level_domains()), re.IGNORECASE)
+    return re.compile(trie_pattern(top_level_domains(domains_file)), re.IGNORECASE)
 
 
 @cache
-def top_level_domains() -> frozenset[str]:
-    """Top-level domains, in their own script, from the Public Suffix List in tldextract's wheel.
+def top_level_domains(domains_file: Path | None = None) -> frozenset[str]:
+    """Top-level domains, of a file's lines or, in their own script, of the Public Suffix List in tldextract's wheel.
 
     DCLM's 1,591 are those of IANA's database, which keeps names that were given back. Of these only the
     country codes are added here: they decide whether a text that begins with "An" passes.
     """
+    if domains_file is not None:
+        return frozenset(line.strip().lower() for line in domains_file.read_text(encoding="utf-8").splitlines())
     path = Path(str(distribution("tldextract").locate_file("tldextract/.tld_set_snapshot")))
     official = path.read_text(encoding="utf-8").split(_ICANN_END)[0]
     suffixes = [line.strip() for line in official.splitlines() if line.strip() and not line.startswith("//")]

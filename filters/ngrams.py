@@ -112,7 +112,13 @@ def ngram_shares(data: Bytes, starts: Ints, ends: Ints, table: Characters) -> Do
     top: the most frequent n-gram's characters times its count (the longest of several; overlaps count twice);
     repeated: characters of the words under any repeated n-gram. 0 where none repeats, NaN for an empty text.
     """
-    shares = np.zeros((len(starts), 2 * (MAX_N - MIN_N + 1)))
+    return ngram_shares_between(data, starts, ends, table, MIN_N, MAX_N)
+
+
+@kernel
+def ngram_shares_between(data: Bytes, starts: Ints, ends: Ints, table: Characters, min_n: int, max_n: int) -> Doubles:
+    """The same for each n from min_n to max_n."""
+    shares = np.zeros((len(starts), 2 * (max_n - min_n + 1)))
     room = 1
     for number in range(len(starts)):
         room = max(room, ends[number] - starts[number] + 1)
@@ -125,15 +131,17 @@ def ngram_shares(data: Bytes, starts: Ints, ends: Ints, table: Characters) -> Do
             shares[number] = np.nan
             continue
         num_words = split_words(data, starts[number], ends[number], table, hashes, offsets)
-        num_left = _repeated_words(hashes[:num_words], places, slots, keys, counts)
-        for n in range(MIN_N, MAX_N + 1):
-            num_grams = _count_grams(num_left, places, slots, keys, counts)
+        num_grams = _repeated_words(hashes[:num_words], places, slots, keys, counts)
+        for n in range(1, max_n + 1):
+            if n > 1:
+                num_grams = _count_grams(num_grams, places, slots, keys, counts)
             if num_grams < 2:
                 break
-            top, repeated = _gram_shares(n, offsets, places[:num_grams], slots[:num_grams], counts)
-            shares[number, 2 * (n - MIN_N)] = top / offsets[num_words]
-            shares[number, 2 * (n - MIN_N) + 1] = repeated / offsets[num_words]
-            num_left = _keep_repeated(num_grams, places, slots, counts)
+            if n >= min_n:
+                top, repeated = _gram_shares(n, offsets, places[:num_grams], slots[:num_grams], counts)
+                shares[number, 2 * (n - min_n)] = top / offsets[num_words]
+                shares[number, 2 * (n - min_n) + 1] = repeated / offsets[num_words]
+            num_grams = _keep_repeated(num_grams, places, slots, counts)
     return shares
 
 

@@ -2,13 +2,15 @@
 
 A step is `{signal: name, <parameters>, min/max/above/below: bound}` or `{edit: name, <parameters>}`;
 `id` names it where the step's name isn't enough. min and max allow the bound itself, above and below don't.
+A signal with `write: key` also puts its value on the page under that key, for mappers and signals that read keys.
+`{mapper: name, <parameters>}` is a Python function on whole pages. `{dclm: file}` reads a pipeline of DCLM's instead.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +19,7 @@ from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import Json, identity
 
 _BOUNDS = ("min", "max", "above", "below")
-_KINDS: tuple[Kind, Kind] = ("signal", "edit")
+_KINDS: tuple[Kind, ...] = ("signal", "edit", "mapper")
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,9 @@ class RecipeStep:
     id: str
     parameters: tuple[tuple[str, object], ...]
     bounds: tuple[tuple[str, float], ...]
+    write: str = ""  # key of the page that a signal's value is put under
+    overwrite: bool = False  # whether the page may have that key already; else it is an error of the page
+    part_of: str = ""  # step of a DCLM pipeline that this one came from, such as "15 stop_word_filter"
 
     @property
     def step(self) -> Step:
@@ -38,7 +43,19 @@ class RecipeStep:
     def canonical(self) -> Json:
         """What the identity is made of; a list file counts by its content, not by its path."""
         parameters = {name: _canonical(value) for name, value in self.parameters}
-        return [self.kind, self.name, self.id, parameters, dict(self.bounds)]
+        written: list[Json] = [[self.write, self.overwrite]] if self.write else []
+        return [self.kind, self.name, self.id, parameters, dict(self.bounds), *written]
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """A summary of a page key over the pages that a step kept; DCLM's `_aggregate`."""
+
+    step: str  # id of the step
+    key: str
+    kind: str  # histogram or percentiles
+    threshold: float | None = None  # of a dict of scores, the best key with at least this score ...
+    default: str = "unknown"  # ... or this
 
 
 @dataclass(frozen=True)
@@ -47,10 +64,20 @@ class Recipe:
 
     name: str
     steps: tuple[RecipeStep, ...]
+    left_out: tuple[str, ...] = ()  # steps of a DCLM pipeline that are no filters: they run over all pages
+    delimiter: str = ""  # where DCLM's text would be a list of parts at the end: what stands between them
+    aggregates: tuple[Aggregate, ...] = ()
 
     @classmethod
-    def from_config(cls, config: Mapping[str, object]) -> Recipe:
-        """Read `name` and `steps`; every mistake is a ConfigError naming recipe, step number and step."""
+    def from_config(cls, config: Mapping[str, object], allow: Collection[str] = ()) -> Recipe:
+        """Read `name` and `steps`, or `dclm`; every mistake is a ConfigError naming recipe, step number and step.
+
+        `allow` names the functions of users' own that the mapper `custom` may import.
+        """
+        if "dclm" in config:
+            from lakeloom.filters import dclm  # it makes recipes itself
+
+            return dclm.from_config(config)
         for key in config:
             if key not in ("name", "steps"):
                 raise unknown("recipe key", str(key), ("name", "steps"), f"recipe {config.get('name')!r}")
@@ -62,6 +89,7 @@ class Recipe:
         steps: list[RecipeStep] = []
         for number, row in enumerate(rows):
             steps.append(_parse(row, f"recipe {name!r}, step {number}", steps))
+            _check_allowed(steps[-1], allow)
         return cls(name, tuple(steps))
 
     @property
@@ -82,13 +110,17 @@ def _parse(row: object, where: str, before: list[RecipeStep]) -> RecipeStep:
     given = {str(key): value for key, value in row.items()}
     kinds = [kind for kind in _KINDS if kind in given]
     if len(kinds) != 1:
-        raise ConfigError(f"{where}: needs exactly one of signal and edit, has {', '.join(given) or 'nothing'}")
+        raise ConfigError(f"{where}: needs exactly one of {', '.join(_KINDS)}, has {', '.join(given) or 'nothing'}")
     kind, name = kinds[0], str(given.pop(kinds[0]))
     found = step(kind, name, where)
     where = f"{where} ({name})"
     bounds = tuple((bound, _number(given.pop(bound), f"{where}: {bound}")) for bound in _BOUNDS if bound in given)
-    if bounds and kind == "edit":
-        raise ConfigError(f"{where}: an edit has no {bounds[0][0]}; bounds belong to signals")
+    if bounds and kind != "signal":
+        raise ConfigError(f"{where}: no {kind} has a {bounds[0][0]}; bounds belong to signals")
+    part_of = str(given.pop("part_of", ""))
+    write, overwrite = "", False
+    if kind == "signal":
+        write, overwrite = str(given.pop("write", "")), given.pop("overwrite", False) is True
     step_id = str(given.pop("id", name))
     if any(step_id == other.id for other in before):
         raise ConfigError(f"{where}: a step before it is named {step_id!r} too; give one of them another id")
@@ -96,7 +128,15 @@ def _parse(row: object, where: str, before: list[RecipeStep]) -> RecipeStep:
     for parameter, value in parameters.items():
         if found.parameters[parameter] is Earlier:
             _check_earlier(str(value), before, f"{where}: {parameter}")
-    return RecipeStep(kind, name, step_id, tuple(sorted(parameters.items())), bounds)
+    settings = tuple(sorted(parameters.items()))
+    return RecipeStep(kind, name, step_id, settings, bounds, write, overwrite, part_of)
+
+
+def _check_allowed(parsed: RecipeStep, allow: Collection[str]) -> None:
+    """Refuse code that the user hasn't named himself."""
+    function = dict(parsed.parameters).get("function")
+    if parsed.name == "custom" and function not in allow:
+        raise ConfigError(f"step {parsed.id!r}: {function} is not allowed; to import it, say recipe.allow=[{function}]")
 
 
 def _check_earlier(name: str, before: list[RecipeStep], where: str) -> None:
@@ -119,6 +159,6 @@ def _canonical(value: object) -> Json:
         return {"sha256": hashlib.sha256(value.read_bytes()).hexdigest()}
     if isinstance(value, tuple):
         return [_canonical(item) for item in value]
-    if isinstance(value, str | int | float | bool):
+    if value is None or isinstance(value, str | int | float | bool):
         return value
     raise TypeError(f"no canonical form for {value!r}")

@@ -79,19 +79,19 @@ class TextIndex:
     @property
     def counts(self) -> Ints:
         """A row of `counts.NUM_COUNTS` counts per text."""
-        return self._measured("counts", count).astype(np.int64, copy=False)
+        return self.measured("counts", count).astype(np.int64, copy=False)
 
     @property
     def segment_shares(self) -> Doubles:
         """A row of repeated line and paragraph shares per text (`ngrams.segment_shares`)."""
-        return self._measured("segment_shares", segment_shares).astype(np.float64, copy=False)
+        return self.measured("segment_shares", segment_shares).astype(np.float64, copy=False)
 
     @property
     def ngram_shares(self) -> Doubles:
         """A row of n-gram shares per text (`ngrams.ngram_shares`)."""
-        return self._measured("ngram_shares", ngram_shares).astype(np.float64, copy=False)
+        return self.measured("ngram_shares", ngram_shares).astype(np.float64, copy=False)
 
-    def _measured(self, name: str, measure: Measure) -> Ints | Doubles:
+    def measured(self, name: str, measure: Measure) -> Ints | Doubles:
         """Values of a measurement, made only for the texts that have none yet."""
         column = self._columns.get(name)
         if column is None:
@@ -121,10 +121,15 @@ class TextIndex:
         """The index of new versions of all texts; measurements of unchanged ones are kept."""
         if text is self.text:
             return self
-        is_changed = np.asarray(pc.not_equal(self.text, text).fill_null(False).to_numpy(zero_copy_only=False))
+        is_changed = np.asarray(pc.not_equal(self.text, text).fill_null(True).to_numpy(zero_copy_only=False))
         edited = TextIndex.of(text)
         edited._columns = {n: _Column(c.values.copy(), c.is_stale | is_changed) for n, c in self._columns.items()}
         return edited
+
+    def lowered(self) -> TextIndex:
+        """The index of the texts in lower case (str.lower), measured anew."""
+        lowered = [None if text is None else text.lower() for text in self.strings]
+        return TextIndex.of(pa.array(lowered, pa.string()))
 
     def with_strings(self, strings: list[str | None]) -> pa.StringArray:
         """New texts; the very same array if every string is the old one."""

@@ -10,12 +10,12 @@ from lakeloom.filters.characters import PICTOGRAPH, WORD_BREAK, WORD_START, Char
 from lakeloom.filters.kernel import Bytes, Hashes, Ints, integer, kernel
 
 # The numbers of characters.WORD_BREAKS.
-_CR, _LF, _NEWLINE, _EXTEND, _ZWJ, _FORMAT, _REGION, _KATAKANA, _HEBREW, _LETTER = range(1, 11)
+_CR, _LF, _NEWLINE, _EXTEND, _ZWJ, _FORMAT, REGION, _KATAKANA, _HEBREW, _LETTER = range(1, 11)
 _SINGLE_QUOTE, _DOUBLE_QUOTE, _MID_NUM_LET, _MID_LETTER, _MID_NUM, _NUMERIC, _CONNECTOR, _BLANK = range(11, 19)
 _NUM_CLASSES = 19
 
 FNV_OFFSET, FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
-_BREAK, _JOIN, _ASK = 0, 1, 2
+_BREAK, _JOIN, ASK = 0, 1, 2
 
 
 def _pairs() -> Bytes:
@@ -30,15 +30,16 @@ def _pairs() -> Bytes:
 
 
 def _quick_pairs() -> Bytes:
-    """The same with WB3 and WB3d, and _ASK for the classes whose rules look further."""
+    """The same with WB3 and WB3d, and ASK for the classes whose rules look further."""
     joins = _pairs()
     joins[_CR, _LF] = joins[_BLANK, _BLANK] = _JOIN
-    rare = [_EXTEND, _ZWJ, _FORMAT, _REGION, _HEBREW, *range(_SINGLE_QUOTE, _MID_NUM + 1)]
-    joins[rare, :] = joins[:, rare] = _ASK
+    rare = [_EXTEND, _ZWJ, _FORMAT, REGION, _HEBREW, *range(_SINGLE_QUOTE, _MID_NUM + 1)]
+    joins[rare, :] = joins[:, rare] = ASK
     return joins
 
 
-_PAIRS, _QUICK_PAIRS = _pairs(), _quick_pairs()
+_PAIRS = _pairs()
+QUICK_PAIRS = _quick_pairs()
 
 
 @kernel
@@ -60,9 +61,9 @@ def split_words(data: Bytes, start: int, end: int, table: Characters, hashes: Ha
         code, width = decode(data, place, end)
         entry = integer(table.breaks[table.break_block[code >> 8] + (code & 255)])
         kind = entry & WORD_BREAK
-        joins = _QUICK_PAIRS[old, kind] if raw == old and raw >= 0 else _ASK
-        if joins == _ASK:
-            joins = _joins(data, place + width, end, table, raw, old, older, num_regions, entry)
+        joins = QUICK_PAIRS[old, kind] if raw == old and raw >= 0 else ASK
+        if joins == ASK:
+            joins = joins_segment(data, place + width, end, table, raw, old, older, num_regions, entry)
         if not joins:
             if is_word:
                 hashes[num_words] = word_hash
@@ -74,8 +75,8 @@ def split_words(data: Bytes, start: int, end: int, table: Characters, hashes: Ha
             for near in range(place, place + width):
                 word_hash = (word_hash ^ np.uint64(data[near])) * FNV_PRIME
         raw = kind
-        if not _is_ignored(kind):
-            num_regions = num_regions + 1 if kind == _REGION else 0
+        if not is_ignored(kind):
+            num_regions = num_regions + 1 if kind == REGION else 0
             older, old = old, kind
         place += width
     if is_word:
@@ -86,7 +87,7 @@ def split_words(data: Bytes, start: int, end: int, table: Characters, hashes: Ha
 
 
 @kernel
-def _joins(
+def joins_segment(
     data: Bytes,
     after: int,
     end: int,
@@ -103,11 +104,11 @@ def _joins(
         return raw == _CR and kind == _LF
     if raw == _ZWJ and entry & PICTOGRAPH:  # WB3c
         return _JOIN
-    if (raw == _BLANK and kind == _BLANK) or _is_ignored(kind):  # WB3d, WB4
+    if (raw == _BLANK and kind == _BLANK) or is_ignored(kind):  # WB3d, WB4
         return _JOIN
     if old >= 0 and _PAIRS[old, kind]:
         return _JOIN
-    if old == _REGION and kind == _REGION:  # WB15, WB16
+    if old == REGION and kind == REGION:  # WB15, WB16
         return regions & 1
     following = -1
     if _SINGLE_QUOTE <= kind <= _MID_NUM:
@@ -139,7 +140,7 @@ def _next_kind(data: Bytes, place: int, end: int, table: Characters) -> int:
     while place < end:
         code, width = decode(data, place, end)
         kind = integer(table.breaks[table.break_block[code >> 8] + (code & 255)]) & WORD_BREAK
-        if not _is_ignored(kind):
+        if not is_ignored(kind):
             return kind
         place += width
     return -1
@@ -152,7 +153,7 @@ def _is_letter(kind: int) -> bool:
 
 
 @kernel
-def _is_ignored(kind: int) -> bool:
+def is_ignored(kind: int) -> bool:
     """Extend, ZWJ and Format belong to the character before them (WB4)."""
     return _EXTEND <= kind <= _FORMAT
 

@@ -9,12 +9,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
+import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lakeloom.filters import dclm
 from lakeloom.filters.recipe import Recipe
 from lakeloom.lakehouse.errors import ConfigError, unknown
 
@@ -28,14 +30,14 @@ T = TypeVar("T")
 
 def tree(overrides: Sequence[str]) -> Tree:
     """The whole configuration as plain values, interpolations resolved."""
-    words, files = _translate(overrides)
+    words, files, settings = _translate(overrides)
     GlobalHydra.instance().clear()
     try:
         with initialize_config_module("lakeloom.conf", version_base="1.3"):
             composed = compose("config", overrides=words)
         OmegaConf.set_struct(composed, False)
         for group, path in files.items():
-            composed[group] = OmegaConf.load(path)
+            composed[group] = _loaded(group, path, settings)
         plain = cast(Tree, OmegaConf.to_container(composed, resolve=True))
     except MissingConfigException as error:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
@@ -80,21 +82,41 @@ def _checked(kind: "type[object]", node: str, values: object) -> object:
         raise ConfigError(f"{key}: {_one_line(error)}") from error
 
 
-def _translate(overrides: Sequence[str]) -> tuple[list[str], dict[str, Path]]:
-    """Users' short forms as Hydra's: pool=/a/folder, recipe=my.yaml, snapshot=..., files=..."""
+def _loaded(group: str, path: Path, settings: Tree) -> object:
+    """A group's file. A recipe's may be a pipeline of DCLM's; `settings` are what was said of it beside its path."""
+    loaded = OmegaConf.load(path)
+    if group != "recipe":
+        return loaded
+    if dclm.is_pipeline(OmegaConf.to_container(loaded)):
+        return {"dclm": str(path), "name": path.stem, **settings}
+    if "allow" in loaded:
+        raise ConfigError(f"{path}: allow stands in no file; say recipe.allow=[...] beside recipe={path}")
+    return OmegaConf.merge(loaded, settings)
+
+
+def _translate(overrides: Sequence[str]) -> tuple[list[str], dict[str, Path], Tree]:
+    """Users' short forms as Hydra's: pool=/a/folder, recipe=my.yaml, snapshot=..., files=...; files; recipe.key=..."""
     words: list[str] = []
     files: dict[str, Path] = {}
+    settings: Tree = {}
+    has_recipe_file = any(override.startswith("recipe=") and _is_yaml(override) for override in overrides)
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
             raise ConfigError(f"{override!r} is no setting; write key=value, such as recipe=refinedweb")
         if key == "pool" and _is_path(value):
             words += ["pool=warc", f"pool.path={quoted(value)}"]
-        elif key in GROUPS and value.endswith((".yaml", ".yml")):
+        elif key in GROUPS and _is_yaml(value):
             files[key] = _existing(key, value)
+        elif has_recipe_file and key.startswith("recipe."):
+            settings[key.removeprefix("recipe.")] = yaml.safe_load(value)
         else:
             words.append(f"{_SHORT.get(key, key)}={quoted(value) if key in _SHORT else value}")
-    return words, files
+    return words, files, settings
+
+
+def _is_yaml(value: str) -> bool:
+    return value.endswith((".yaml", ".yml"))
 
 
 def _is_path(value: str) -> bool:

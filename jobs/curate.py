@@ -4,6 +4,7 @@ One pass over the text. The unit is the ingest batch: only batches that this rec
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -38,6 +39,7 @@ _OUT = pa.schema(
         # Cost of the batch by step, on its first row alone: it leaves by an observation, not by the table.
         pa.field("step_cpu_s", pa.list_(pa.float64())),
         pa.field("step_bytes", pa.list_(pa.int64())),
+        pa.field("is_part", pa.bool_()),  # one more page, split off another by a mapper
     ]
 )
 
@@ -86,20 +88,26 @@ def _curate(
     steps = range(len(recipe.step_names))
     costs = [F.sum(F.get("step_cpu_s", F.lit(step))).alias(f"cpu_{step}") for step in steps]
     costs += [F.sum(F.get("step_bytes", F.lit(step))).alias(f"bytes_{step}") for step in steps]
+    costs.append(F.count_if("is_part").alias("parts"))
     observed = rows.observe(observation, F.count("*").alias("rows"), *costs).withColumns(
         {"pool": F.lit(cfg.pool.name), "recipe": F.lit(recipe.name), "recipe_hash": F.lit(recipe.hash)}
     )
     commit = lake.append(observed, "silver.documents", txn=f"curate/{run_id}")
-    _check(lake, pages, commit)
-    return observation.get if commit.is_new else {}
+    if not commit.is_new:
+        return {}
+    cost: dict[str, float] = observation.get
+    _check(pages, commit, int(cost["parts"]))
+    return cost
 
 
 def _documents(chain: Chain, pages: pa.RecordBatch) -> pa.RecordBatch:
     """The rows of a batch of pages, in their order."""
     done = chain.apply(pages)
-    first_only = [row == 0 for row in range(pages.num_rows)]
+    num_rows, num_parts = pages.num_rows, len(done.origin) - pages.num_rows
+    first_only = [row == 0 for row in range(len(done.origin))]
+    pages = pages.take(done.origin)
     columns = {
-        "doc_id": pages["doc_id"],
+        "doc_id": _part_ids(pages["doc_id"], num_rows) if num_parts else pages["doc_id"],
         "batch_id": pages["batch_id"],
         "url": pages["url"],
         "text": done.text,
@@ -109,14 +117,24 @@ def _documents(chain: Chain, pages: pa.RecordBatch) -> pa.RecordBatch:
         "error": done.error,
         "signals": done.signals,
         "step_cpu_s": pa.array([done.cpu_s if first else None for first in first_only], pa.list_(pa.float64())),
+        "is_part": pa.array([False] * num_rows + [True] * num_parts),
         "step_bytes": pa.array([done.num_bytes if first else None for first in first_only], pa.list_(pa.int64())),
     }
     return pa.RecordBatch.from_pydict(columns, schema=_OUT)
 
 
-def _check(lake: Lakehouse, pages: DataFrame, commit: Commit) -> None:
-    expected = pages.count()
-    if commit.is_new and commit.num_rows != expected:
+def _part_ids(doc_ids: pa.StringArray, num_rows: int) -> pa.StringArray:
+    """Ids of a batch's pages, and of the parts after them: those of their page and their number."""
+    names, seen = doc_ids.to_pylist(), Counter[str]()
+    for row in range(num_rows, len(names)):
+        seen[names[row]] += 1
+        names[row] = identity("part", names[row], seen[names[row]])
+    return pa.array(names, pa.string())
+
+
+def _check(pages: DataFrame, commit: Commit, num_parts: int) -> None:
+    expected = pages.count() + num_parts
+    if commit.num_rows != expected:
         raise Incomplete(
             f"{expected} pages gave {commit.num_rows} documents (version {commit.version} of {commit.table})"
         )
@@ -157,6 +175,8 @@ def _report(lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, new: int) -> Rep
         "recipe_hash": recipe.hash,
         "new_batches": new,
     }
+    if recipe.left_out:
+        facts["left_out"] = f"{', '.join(recipe.left_out)} (over all pages: lakeloom dedup)"
     versions = {
         "bronze.pages": lake.version("bronze.pages"),
         "silver.documents": lake.version("silver.documents"),

@@ -26,27 +26,9 @@ CASES = [
     ("drop_counter_lines", {}, " a \n", "a"),
     ("drop_counter_lines", {}, None, None),
 ]
-PHRASE_CASES = [
-    ("items in cart", "any", "3 ITEMS in cart now\nkeep", "3 now\nkeep"),
-    ("items in cart", "any", "items in cart\n \nkeep\n\n", "keep"),
-    ("items in cart", "any", "nothing here\n\t\nkeep ", "nothing here\nkeep"),
-    ("items in cart", "any", "a b c d e f g h items in cart", "a b c d e f g h items in cart"),
-    ("items in cart", "any", "item\u017f in cart", ""),
-    ("Read more...", "suffix", "Text. Read more...\nread moreabc\nRead more... x", "Text.\nRead more... x"),
-    ("Sign-in", "prefix", "Sign-in now\nplease sign-in", "now\nplease sign-in"),
-    ("Sign-in", "prefix", None, None),
-    ("a|b+", "any", "xa\nybb", "x\ny"),
-]
 
 
 @pytest.mark.parametrize(("name", "parameters", "text", "expected"), CASES)
 def test_dropped_lines(name: str, parameters: dict[str, float], text: str | None, expected: str | None) -> None:
     index = TextIndex.of(pa.array([text], pa.string()))
     assert getattr(lines, name)(index, **parameters).to_pylist() == [expected]
-
-
-@pytest.mark.parametrize(("phrase", "location", "text", "expected"), PHRASE_CASES)
-def test_remove_line_phrase(phrase: str, location: lines.Location, text: str | None, expected: str | None) -> None:
-    index = TextIndex.of(pa.array([text], pa.string()))
-    edited = lines.remove_line_phrase(index, phrase=phrase, max_words=10, location=location)
-    assert edited.to_pylist() == [expected]

@@ -18,14 +18,14 @@ from lakeloom.lakehouse.errors import ConfigError
 def test_a_step_knows_its_inputs_and_parameters() -> None:
     step = steps.step("signal", "num_listed_words", "here")
     assert step.inputs == ("url",)
-    assert list(step.parameters) == ["words_file", "whole_words", "ignore"]
-    assert step.defaults == {"whole_words": False, "ignore": ()}
+    assert list(step.parameters) == ["words", "words_file", "whole_words", "ignore", "case_sensitive"]
+    assert step.defaults["ignore"] == ()
     assert steps.step("edit", "remove_urls", "here").drops_empty
     assert not steps.step("edit", "limit_newlines", "here").drops_empty
 
 
 def test_every_step_has_a_docstring_and_known_parameter_types() -> None:
-    for kind in ("signal", "edit"):
+    for kind in ("signal", "edit", "mapper"):
         assert steps.names(kind)
         for name in steps.names(kind):
             step = steps.step(kind, name, "here")
@@ -47,7 +47,7 @@ def test_every_step_has_a_docstring_and_known_parameter_types() -> None:
         ("edit", "limit_newlines", {}, "here: edit 'limit_newlines' needs max_run (a whole number)"),
         ("edit", "limit_newlines", {"max_run": "two"}, "'two' is not a whole number"),
         ("edit", "limit_newlines", {"max_run": True}, "True is not a whole number"),
-        ("signal", "top_ngram_char_ratio", {"n": 11}, "11 is not 2 or 3 or"),
+        ("signal", "top_ngram_char_ratio", {"n": 0}, "0 is not a whole number from 1"),
         ("signal", "is_listed_host", {"hosts": "a.org"}, "'a.org' is not a list, each a word"),
         ("signal", "num_listed_words", {"words_file": "/no/such"}, "no file '/no/such'"),
         ("edit", "drop_uppercase_lines", {"max_ratio": None}, "None is not a number"),
@@ -64,7 +64,7 @@ def test_values_come_as_their_type() -> None:
     checked = steps.step("edit", "drop_uppercase_lines", "here").checked({"max_ratio": 1}, "here")
     assert [(name, type(value)) for name, value in checked.items()] == [("max_ratio", float)]
     hosts = steps.step("signal", "is_listed_host", "here").checked({"hosts": ["a.org"]}, "here")
-    assert hosts == {"hosts": ("a.org",), "ignore": ()}
+    assert (hosts["hosts"], hosts["ignore"], hosts["hosts_file"]) == (("a.org",), (), None)
 
 
 def test_two_steps_of_one_name_are_refused() -> None:

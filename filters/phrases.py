@@ -1,0 +1,161 @@
+"""Phrases in a page or a line: DCLM's substring_filter and substring_line_modifier, of C4 and RefinedWeb.
+
+Phrases are regular expressions, as in DCLM, where nothing is escaped: "Read more..." matches "Read moreabc".
+"""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from lakeloom.filters.counts import BLANK_LINES
+from lakeloom.filters.expressions import Expression, deadline, expression, has_repetition
+from lakeloom.filters.parameters import Regex
+from lakeloom.filters.steps import edit, signal
+from lakeloom.filters.textindex import TextIndex
+from lakeloom.filters.trie import trie_pattern
+
+Location = Literal["any", "prefix", "suffix"]
+
+_PAGE: dict[Location, str] = {"any": r"%s", "prefix": r"^%s", "suffix": r"%s$"}
+_LINE: dict[Location, str] = {"any": r"\s?(?:%s)", "prefix": r"^(?:%s)\s?", "suffix": r"\s?(?:%s)$"}
+_PLAIN = re.compile(r"[\w -]+(?=\.*$)")
+_SIGNS = re.compile(r"[\\.^$*+?{}\[\]|()]")
+# re takes these for i, s, k without case; str.lower() doesn't.
+_ODD_CASE = ("\u0130", "\u0131", "\u017f", "\u212a")
+
+
+@signal
+def has_phrase(
+    index: TextIndex,
+    *,
+    phrases: tuple[Regex, ...] = (),
+    phrases_file: Path | None = None,
+    location: Location = "any",
+    case_sensitive: bool = False,
+    whole_words: bool = False,
+    is_literal: bool = False,
+) -> pa.DoubleArray:
+    """1 where a phrase is in the text (begins it, ends it), else 0. DCLM's substring_filter.
+
+    Without case, phrases and text are lower-cased. Whole words have a word boundary on both sides, so a phrase that
+    ends in a symbol is only found before a letter. An empty phrase is in every text. The file has one a line.
+    """
+    found = page_expression(phrases, phrases_file, location, case_sensitive, whole_words, is_literal)
+    values = [
+        np.nan if text is None else float(found.search(text if case_sensitive else text.lower(), deadline()))
+        for text in index.strings
+    ]
+    return index.doubles(np.array(values, np.float64))
+
+
+@cache
+def page_expression(
+    phrases: tuple[str, ...],
+    phrases_file: Path | None,
+    location: Location,
+    case_sensitive: bool,
+    whole_words: bool,
+    is_literal: bool,
+) -> Expression:
+    """One expression for all phrases; those without signs as a trie, which is as good for a yes or no."""
+    given = phrases if phrases_file is None else tuple(phrases_file.read_text(encoding="utf-8").splitlines())
+    given = tuple(map(re.escape, given)) if is_literal else given
+    given = given if case_sensitive else tuple(phrase.lower() for phrase in given)
+    plain = [phrase for phrase in given if not _SIGNS.search(phrase)]
+    others = [phrase for phrase in given if _SIGNS.search(phrase)]
+    words = [trie_pattern(plain)] if plain else []
+    edge = r"\b" if whole_words else ""
+    phrase = "|".join([*words, *others])
+    is_plain = not any(has_repetition(phrase) for phrase in others)
+    return expression(_PAGE[location], f"{edge}(?:{phrase}){edge}", ignore_case=False, is_plain=is_plain)
+
+
+@edit(drops_empty=True)
+def remove_line_phrase(
+    index: TextIndex,
+    *,
+    phrase: Regex,
+    location: Location = "any",
+    max_words: float | None = None,
+    case_sensitive: bool = False,
+) -> pa.StringArray:
+    """Delete a phrase and a blank beside it from lines of at most `max_words`; drop blank lines; strip.
+
+    The phrase is a regular expression, case ignored. DCLM's substring_line_modifier, remove_substring_only.
+    """
+    found = expression(_LINE[location], phrase, ignore_case=not case_sensitive)
+    limit = np.inf if max_words is None else max_words
+    has_blank = index.counts[:, BLANK_LINES] > 0  # these go too, as in DCLM, though no phrase was in them
+    strings: list[str | None] = []
+    for text, is_sure in zip(index.strings, has_blank.tolist(), strict=True):
+        if text is None:
+            strings.append(None)
+        elif is_sure or _may_have(text, phrase):
+            strings.append(_without_phrase(text, found, limit))
+        else:
+            strings.append(text.strip())
+    return index.with_strings(strings)
+
+
+@edit(drops_empty=True)
+def drop_phrase_lines(
+    index: TextIndex,
+    *,
+    phrase: Regex,
+    location: Location = "any",
+    max_words: float | None = None,
+    case_sensitive: bool = False,
+) -> pa.StringArray:
+    """Drop lines of at most `max_words` that have a phrase; strip. DCLM's substring_line_modifier."""
+    found = expression(_LINE[location], phrase, ignore_case=not case_sensitive)
+    limit = np.inf if max_words is None else max_words
+    return index.with_strings(
+        [
+            None if text is None else _without_lines(text, found, limit) if _may_have(text, phrase) else text.strip()
+            for text in index.strings
+        ]
+    )
+
+
+def _without_phrase(text: str, found: Expression, max_words: float) -> str:
+    """The text without the phrase in its short lines and without the lines that are blank then."""
+    kept, until = list[str](), deadline()
+    for line in text.split("\n"):
+        cleaned = found.delete(line, until) if _has_at_most(line, max_words) else line
+        if cleaned.strip() or not line:
+            kept.append(cleaned)
+    return "\n".join(kept).strip()
+
+
+def _without_lines(text: str, found: Expression, max_words: float) -> str:
+    """The text without its short lines that have the phrase."""
+    until = deadline()
+    lines = text.split("\n")
+    kept = [line for line in lines if not (_has_at_most(line, max_words) and found.search(line, until))]
+    return (text if len(kept) == len(lines) else "\n".join(kept)).strip()
+
+
+def _has_at_most(line: str, max_words: float) -> bool:
+    return max_words == np.inf or len(line.split()) <= max_words
+
+
+def _may_have(text: str, phrase: str) -> bool:
+    """Whether the phrase can be in the text: a fast no for phrases of letters, blanks and final dots."""
+    literals = _literals(phrase)
+    if not literals:
+        return True
+    lowered = text.lower()
+    return any(literal in lowered for literal in literals) or any(odd in text for odd in _ODD_CASE)
+
+
+@cache
+def _literals(phrase: str) -> tuple[str, ...]:
+    """For each alternative the part that every match has, in lower case; none if that isn't plain to see."""
+    plain = [_PLAIN.match(alternative) for alternative in phrase.split("|")]
+    if not phrase.isascii() or not all(plain):
+        return ()
+    return tuple(match.group().lower() for match in plain if match)
