@@ -88,7 +88,7 @@ def _unknown(pages: DataFrame, page: str) -> ConfigError:
         return ConfigError(
             f"{_PAGES} has no page with doc_id {page}; give the URL as it was crawled, or another doc_id"
         )
-    host = host_of(page) or host_of(f"http://{page}")
+    host = host_of(page if "://" in page else f"http://{page}")
     bare = host.removeprefix("www.")
     near = pages.where(F.col("host").isin(bare, f"www.{bare}")).select("url").distinct() if bare else None
     urls: list[str] = []
