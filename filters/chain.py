@@ -247,6 +247,11 @@ def _within(values: pa.DoubleArray, bounds: tuple[tuple[str, float], ...]) -> Ma
     return passes
 
 
+def passes(step: RecipeStep, values: pa.DoubleArray) -> Mask:
+    """Which values of a signal the step lets pass, as the chain decides it."""
+    return _within(values, step.bounds)
+
+
 def _signal_maps(num_rows: int, verdicts: _Verdicts) -> pa.MapArray:
     """One map per page, of the signals that ran on it, in the recipe's order."""
     measured = list(verdicts.signals.values())

@@ -48,11 +48,18 @@ JOBS: dict[str, Job] = {
     "train": Job("train", "TrainConfig", "train a scale's model on exported shards (DeepSpeed)", needs_spark=False),
     "evaluate": Job("evaluate", "EvaluateConfig", "bits per byte and lm-eval tasks of a model", needs_spark=False),
     "publish": Job("publish", "PublishConfig", "models' scores into gold.scores"),
+    "explain": Job("explain", "ExplainConfig", "a page's way through a recipe: lakeloom explain https://loom.example/"),
     "funnel": Job("funnel", "FunnelConfig", "how many pages each step of a recipe dropped"),
     "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
     "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
 }  # fmt: skip
+
+# Jobs whose first word is no setting: its key, and an example.
+_FIRST_WORDS = {
+    "sql": ("query", '"select pool, count(*) from bronze.pages group by pool"'),
+    "explain": ("page", "https://loom.example/ (or a doc_id)"),
+}
 
 
 def load(name: str, *overrides: str) -> Any:
@@ -114,10 +121,9 @@ def _main(words: list[str]) -> int:
 
 
 def _start(console: Console, name: str, words: list[str]) -> None:
-    query, overrides = _query(name, words)
+    said, overrides = _said(name, words)
     plain = config.tree(overrides)
-    if query is not None:
-        plain["sql"] = {"query": query}
+    plain[name] = {**(plain.get(name) or {}), **said}
     job = JOBS[name]
     cfg = config.build(getattr(_module(name), job.config), job.node or name, plain, overrides)
     if job.has_check:
@@ -132,13 +138,14 @@ def _start(console: Console, name: str, words: list[str]) -> None:
     screen.show(console, report)
 
 
-def _query(name: str, words: list[str]) -> tuple[str | None, list[str]]:
-    """The statement of `lakeloom sql`, which is its first word, and the settings after it."""
-    if name != "sql":
-        return None, words
+def _said(name: str, words: list[str]) -> tuple[dict[str, str], list[str]]:
+    """What a job's first word is, where it is no setting: the query of sql, the page of explain; and the settings."""
+    if name not in _FIRST_WORDS:
+        return {}, words
+    key, example = _FIRST_WORDS[name]
     if not words:
-        raise ConfigError('sql needs a query: lakeloom sql "select pool, count(*) from bronze.pages group by pool"')
-    return words[0], words[1:]
+        raise ConfigError(f"{name} needs a {key}: lakeloom {name} {example}")
+    return {key: words[0].replace("${", r"\${")}, words[1:]  # no interpolation in what a user typed
 
 
 def _settings(name: str) -> str:

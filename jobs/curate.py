@@ -25,7 +25,9 @@ from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
 
 log = logging.getLogger(__name__)
 
-_OUT = pa.schema(
+INPUTS = ("doc_id", "batch_id", "url", "text")  # columns of bronze.pages that a chain is given
+
+OUT = pa.schema(
     [
         pa.field("doc_id", pa.string()),
         pa.field("batch_id", pa.string()),
@@ -83,7 +85,7 @@ def _curate(
         for part in parts:
             yield _documents(chain, part)
 
-    rows = pages.select("doc_id", "batch_id", "url", "text").mapInArrow(apply, ddl(_OUT))
+    rows = pages.select(*INPUTS).mapInArrow(apply, ddl(OUT))
     observation = Observation(f"cost {run_id}")
     steps = range(len(recipe.step_names))
     costs = [F.sum(F.get("step_cpu_s", F.lit(step))).alias(f"cpu_{step}") for step in steps]
@@ -120,7 +122,7 @@ def _documents(chain: Chain, pages: pa.RecordBatch) -> pa.RecordBatch:
         "is_part": pa.array([False] * num_rows + [True] * num_parts),
         "step_bytes": pa.array([done.num_bytes if first else None for first in first_only], pa.list_(pa.int64())),
     }
-    return pa.RecordBatch.from_pydict(columns, schema=_OUT)
+    return pa.RecordBatch.from_pydict(columns, schema=OUT)
 
 
 def _part_ids(doc_ids: pa.StringArray, num_rows: int) -> pa.StringArray:

@@ -9,8 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
-from lakeloom.lakehouse.report import Report, Sheet, Value
+from lakeloom.lakehouse.report import Diff, Report, Sheet, Value
+
+_COLOURS = {"+": "green", "-": "red", "@": "cyan"}
 
 
 def list_jobs(console: Console, jobs: Mapping[str, str]) -> None:
@@ -75,14 +78,17 @@ class _LogLine(logging.Handler):
 
 
 def show(console: Console, report: Report) -> None:
-    """A report: its counts in one line, its facts, its sheets, its notes."""
+    """A report: its counts in one line, its facts, its sheets, its diffs, its notes."""
     versions = ", ".join(f"{name} v{version}" for name, version in report.versions.items())
     counts = f"{report.rows_in:,} in = {report.rows_out:,} out + {report.dropped:,} dropped"
     console.print(f"[bold]{report.job}[/bold]: {counts}" + (f"   ({versions})" if versions else ""))
     if report.facts:
-        console.print("  " + "; ".join(f"{name} {_text(value)}" for name, value in report.facts.items()))
+        facts = "; ".join(f"{name} {_text(value)}" for name, value in report.facts.items())
+        console.print("  " + escape(facts))
     for sheet in report.sheets:
         show_sheet(console, sheet)
+    for diff in report.diffs:
+        _show_diff(console, diff)
     for note in report.notes:
         console.print(escape(note), soft_wrap=True)
 
@@ -90,6 +96,13 @@ def show(console: Console, report: Report) -> None:
 def show_sheet(console: Console, sheet: Sheet) -> None:
     """A table, numbers to the right."""
     console.print(_table(sheet))
+
+
+def _show_diff(console: Console, diff: Diff) -> None:
+    """A diff, coloured where the console is a terminal that has colours."""
+    console.print(f"[bold]{escape(diff.title)}[/bold]")
+    for line in diff.lines:
+        console.print(Text("  " + line, _COLOURS.get(line[:1], "")), soft_wrap=True)
 
 
 def _table(sheet: Sheet) -> Table:

@@ -1,4 +1,4 @@
-"""What a job tells its caller: counts that add up, the table versions they stand for, and sheets for people to read."""
+"""What a job tells its caller: counts that add up, the table versions they stand for, and sheets and diffs for people to read."""
 
 from dataclasses import dataclass, field
 
@@ -15,6 +15,14 @@ class Sheet:
 
 
 @dataclass(frozen=True)
+class Diff:
+    """What a text lost and gained: lines that begin with @@, a blank, - or +, safe for a terminal."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Report:
     """Result of one job; rows_in = rows_out + dropped wherever rows pass through."""
 
@@ -26,3 +34,4 @@ class Report:
     facts: dict[str, str | int | float] = field(default_factory=dict[str, str | int | float])
     sheets: tuple[Sheet, ...] = ()
     notes: tuple[str, ...] = ()
+    diffs: tuple[Diff, ...] = ()
