@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeloom.filters.expressions import TIME_LIMIT_S
 from lakeloom.filters.phrases import Location, drop_phrase_lines, has_phrase, remove_line_phrase
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.lakehouse.errors import ConfigError
@@ -98,7 +97,7 @@ def test_an_expression_without_end_is_stopped() -> None:
         has_phrase(index("a" * 60 + "b"), phrases=(BOMB,))
     with pytest.raises(TimeoutError):
         drop_phrase_lines(index("a" * 60 + "b"), phrase=BOMB)
-    assert time.monotonic() - started < 4 * TIME_LIMIT_S
+    assert time.monotonic() - started < 30  # without the limit it would take years
 
 
 def test_a_broken_expression_is_named() -> None:
