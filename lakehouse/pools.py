@@ -10,15 +10,18 @@ import logging
 import re
 import sys
 import sysconfig
+import zlib
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
-from typing import Protocol, cast
+from typing import cast
+from urllib.parse import urlsplit
 
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.streams import NoCredentials, file_system, open_file
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,7 @@ MANIFEST = "pool.json"
 # Raise it with every change of the sample's bytes: a lakehouse then makes a new folder beside the old one.
 SAMPLE_GENERATOR = 1
 
+_S3_LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role, or FSSPEC_S3_ANON=true for none"
 _WARC = re.compile(r"\.(warc|wet|arc|wacz)(\.[^/]*)?$", re.IGNORECASE)
 _JSONL = re.compile(r"\.(jsonl|ndjson)(\.(gz|zst|zstd))?$", re.IGNORECASE)
 _SLICE = re.compile(r"(\d*):(\d*)")
@@ -59,6 +63,8 @@ def list_files(pool: PoolConfig, root: Path) -> list[SourceFile]:
     """The pool's files, sorted by path; `root` is the lakehouse's folder. ConfigError if wrong or empty."""
     if pool.kind not in _KINDS:
         raise unknown("pool kind", pool.kind, _KINDS, f"pool {pool.name!r}")
+    _without_secrets("pool.path", pool.path)
+    _without_secrets("pool.base", pool.base)
     wanted = _slice(pool)
     listed = _KINDS[pool.kind](pool, root)
     chosen = listed[wanted]
@@ -155,17 +161,45 @@ def _local(folder: Path, name: str) -> SourceFile:
 
 
 def _remote(pool: PoolConfig) -> list[SourceFile]:
-    """Files under an address of any file system that fsspec knows."""
+    """Files under an address of any file system that fsspec knows, or the one file that it is."""
     try:
-        files, top = _file_system(pool.path)
+        if pool.path.startswith("http"):
+            open_file(pool.path).close()  # fsspec takes a server that doesn't answer for an empty folder
+        files, top = file_system(pool.path)
         found = files.find(top, detail=True)
-    except Exception as error:  # as below: the file systems' errors have no common base
-        raise ConfigError(f"pool path {pool.path!r} can't be listed: {error}") from error
-    prefix = top.rstrip("/") + "/"
+    except Exception as error:  # the file systems' errors have no common base
+        raise _unreadable(f"pool path {pool.path!r}", pool.path, error) from error
+    if not found:
+        raise ConfigError(f"pool path {pool.path!r}: no file is there")
+    top = top.rstrip("/")
     return [
-        SourceFile(name.removeprefix(prefix), files.unstrip_protocol(name), int(found[name]["size"] or 0))
+        SourceFile(
+            name.rpartition("/")[2] if name == top else name.removeprefix(top + "/"),
+            files.unstrip_protocol(name),
+            int(found[name].get("size") or 0),
+        )
         for name in sorted(found)
     ]
+
+
+def _unreadable(what: str, address: str, error: Exception) -> ConfigError:
+    """Why an address can't be read, and what may help."""
+    cure = "is the address right, and the server up?"
+    if isinstance(error, FileNotFoundError):
+        cure = "is the address right?"
+    elif isinstance(error, PermissionError | NoCredentials):
+        cure = _S3_LOGIN if address.startswith("s3") else "~/.netrc may hold a login"
+    return ConfigError(f"{what} can't be read: {type(error).__name__}: {error}; {cure}")
+
+
+def _without_secrets(field: str, address: str) -> None:
+    """ConfigError for an address that no row and no line of a log should show."""
+    parts = urlsplit(address) if "://" in address else urlsplit("")
+    if "@" in parts.netloc or (parts.query and parts.scheme.startswith("http")):
+        raise ConfigError(
+            f"{field}: an address on {parts.hostname} with a user name or a query, which every row and log would show; "
+            "a password belongs into ~/.netrc, S3's credentials into AWS_PROFILE or AWS_ACCESS_KEY_ID"
+        )
 
 
 def _warc(pool: PoolConfig, root: Path) -> list[SourceFile]:
@@ -185,32 +219,19 @@ def _common_crawl(pool: PoolConfig, root: Path) -> list[SourceFile]:
         )
     base = pool.base.rstrip("/")
     address = f"{base}/crawl-data/{pool.snapshot}/warc.paths.gz"
+    what = f"the path list of snapshot {pool.snapshot!r}, {address},"
     try:
-        files, path = _file_system(address)
-        lines = gzip.decompress(files.cat_file(path)).decode("ascii").split()
-    except Exception as error:  # each file system has errors of its own: aiohttp's and botocore's are no OSError
-        raise ConfigError(
-            f"snapshot {pool.snapshot!r} has no readable path list at {address} ({type(error).__name__}: {error}); "
-            "https://index.commoncrawl.org lists the snapshots"
-        ) from error
+        with closing(open_file(address)) as file:
+            lines = gzip.decompress(file.read()).decode("ascii").split()
+    except FileNotFoundError as error:
+        raise ConfigError(f"{what} isn't there: {error}; https://index.commoncrawl.org lists the snapshots") from error
+    except (gzip.BadGzipFile, EOFError, zlib.error, UnicodeDecodeError) as error:
+        raise ConfigError(f"{what} holds no paths: {type(error).__name__}: {error}; is pool.base right?") from error
+    except Exception as error:  # as above
+        raise _unreadable(what, address, error) from error
     if not lines:
-        raise ConfigError(f"snapshot {pool.snapshot!r}: the path list at {address} is empty")
+        raise ConfigError(f"{what} is empty; https://index.commoncrawl.org lists the snapshots")
     return [SourceFile(line, f"{base}/{line}", 0) for line in lines]
-
-
-class _FileSystem(Protocol):
-    """What is used of fsspec's file systems, which have no types."""
-
-    def find(self, path: str, *, detail: bool) -> dict[str, dict[str, int | None]]: ...
-
-    def cat_file(self, path: str) -> bytes: ...
-
-    def unstrip_protocol(self, name: str) -> str: ...
-
-
-def _file_system(address: str) -> tuple[_FileSystem, str]:
-    """The file system of an address, and the path in it; fsspec is imported only where it is used."""
-    return cast(tuple[_FileSystem, str], import_module("fsspec.core").url_to_fs(address))
 
 
 _KINDS: dict[str, Callable[[PoolConfig, Path], list[SourceFile]]] = {

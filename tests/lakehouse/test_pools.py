@@ -1,19 +1,25 @@
 """Which files a pool stands for, and what a wrong one is told."""
 
 import gzip
-import threading
+import io
+import re
 from collections.abc import Iterator
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lakeloom.lakehouse import pools
+from lakeloom.jobs import config
+from lakeloom.jobs.ingest import IngestConfig
+from lakeloom.lakehouse import pools, webfile
 from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.markup import main_text
 from lakeloom.lakehouse.pools import PoolConfig, list_files
+from lakeloom.lakehouse.streams import open_stream
+from lakeloom.lakehouse.warc import Limits, Page, records
+from tests.lakehouse.test_warc import PROSE, archive
+from tests.webserver import WebServer, serving
 
 SNAPSHOT = "CC-MAIN-2024-10"
 
@@ -87,7 +93,7 @@ def test_bad_slice(tmp_path: Path, files: str) -> None:
         ),
         ("warc", "empty", "none of its 0 files"),
         ("jsonl", "full", "none of its 1 files is named as jsonl"),
-        ("warc", "nosuchsystem://bucket/x", "'nosuchsystem://bucket/x' can't be listed"),
+        ("warc", "nosuchsystem://bucket/x", "'nosuchsystem://bucket/x' can't be read: ValueError: Protocol not known"),
         ("sample", "", "isn't made.*run: lakeloom pool"),
         ("cc", "", "snapshot='' is no snapshot id such as CC-MAIN-2024-10"),
     ],
@@ -118,55 +124,149 @@ def test_folder_of_another_file_system() -> None:
 
 
 @pytest.fixture
-def mirror(tmp_path: Path) -> Iterator[str]:
-    """The address of a server with Common Crawl's layout: one good snapshot, one broken."""
-    names = [f"crawl-data/{SNAPSHOT}/segments/17.{i}/warc/CC-MAIN-{i:05}.warc.gz" for i in range(10)]
-    lists = {SNAPSHOT: gzip.compress("\n".join(names).encode() + b"\n"), "CC-MAIN-2024-11": b"no gzip"}
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WebServer]:
+    monkeypatch.setattr(webfile, "PATIENCE", webfile.PATIENCE.new(backoff_factor=0, backoff_jitter=0))
+    with serving(tmp_path) as server:
+        yield server
+
+
+def test_a_folder_of_a_web_server(web: WebServer) -> None:
+    filled(web.folder / "pool", ["b.warc.gz", "sub/a.warc", "notes.txt"])
+    found = list_files(a_pool("warc", web.address_of("pool/")), Path())
+    assert [(file.path, file.address) for file in found] == [
+        (name, web.address_of(f"pool/{name}")) for name in ("b.warc.gz", "sub/a.warc")
+    ]
+    for file in found:
+        with open_stream(file.address) as stream:
+            assert stream.read() == b"x" * len(file.path)
+
+
+def test_one_file_of_a_web_server(web: WebServer) -> None:
+    filled(web.folder, ["pool/b.warc.gz"])
+    (file,) = list_files(a_pool("warc", web.address_of("pool/b.warc.gz")), Path())
+    assert (file.path, file.address) == ("b.warc.gz", web.address_of("pool/b.warc.gz"))
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "told"),
+    [
+        ("none/", 0, r"can't be read: FileNotFoundError: HTTP status 404 .*; is the address right\?"),
+        ("empty/", 0, r"none of its 1 files is named as warc .*"),
+        ("pool/", 403, "PermissionError: HTTP status 403 Forbidden; ~/.netrc may hold a login"),
+        ("pool/", 503, r"OSError: HTTP status 503 Service Unavailable; is the address right, and the server up\?"),
+    ],
+)
+def test_a_web_server_that_has_no_list(web: WebServer, name: str, status: int, told: str) -> None:
+    filled(web.folder / "pool", ["b.warc.gz"])
+    (web.folder / "empty").mkdir()
+    web.statuses = [status] * 99 * bool(status)
+    with pytest.raises(ConfigError, match=rf"^pool (path )?'{web.address}/{name}'.*{told}$"):
+        list_files(a_pool("warc", web.address_of(name)), Path())
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://weaver:hush@loom.example/x", "s3://weaver:hush@bucket/x", "https://loom.example/a.warc?Signature=hush"],
+)
+@pytest.mark.parametrize("kind", ["warc", "cc"])
+def test_addresses_with_secrets_are_refused(kind: str, address: str) -> None:
+    pool = PoolConfig(address, kind, address * (kind == "warc"), SNAPSHOT, address * (kind == "cc"), "", 0, 0)
+    with pytest.raises(ConfigError, match=r"with a user name or a query.*~/\.netrc") as raised:
+        list_files(pool, Path())
+    assert "hush" not in str(raised.value)
+
+
+NAMES = [f"crawl-data/{SNAPSHOT}/segments/17.{i}/warc/CC-MAIN-{i:05}.warc.gz" for i in range(10)]
+
+
+@pytest.fixture
+def mirror(web: WebServer) -> WebServer:
+    """A server with Common Crawl's layout: one good snapshot, one broken, one empty."""
+    lists = {SNAPSHOT: gzip.compress("\n".join(NAMES).encode() + b"\n"), "CC-MAIN-2024-11": b"no gzip"}
     lists["CC-MAIN-2024-12"] = gzip.compress(b"")
+    lists["CC-MAIN-2024-13"] = lists[SNAPSHOT][:-20]
     for snapshot, content in lists.items():
-        filled(tmp_path / "crawl-data" / snapshot, ["warc.paths.gz"])
-        (tmp_path / "crawl-data" / snapshot / "warc.paths.gz").write_bytes(content)
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def do_GET(self) -> None:
-            if "2024-13" in self.path:
-                self.send_error(403)
-            else:
-                super().do_GET()
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Nothing: the test's output isn't its log."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path))) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
+        filled(web.folder / "crawl-data" / snapshot, ["warc.paths.gz"])
+        (web.folder / "crawl-data" / snapshot / "warc.paths.gz").write_bytes(content)
+    return web
 
 
-def test_common_crawl_lists_a_slice_of_a_snapshot(mirror: str) -> None:
-    found = list_files(a_pool("cc", snapshot=SNAPSHOT, base=f"{mirror}/", files="2:5"), Path())
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}], ids=["plain", "labelled as compressed"])
+def test_common_crawl_lists_a_slice_of_a_snapshot(mirror: WebServer, headers: dict[str, str]) -> None:
+    mirror.headers = headers
+    found = list_files(a_pool("cc", snapshot=SNAPSHOT, base=f"{mirror.address}/", files="2:5"), Path())
     assert [Path(file.path).name for file in found] == [f"CC-MAIN-{i:05}.warc.gz" for i in (2, 3, 4)]
-    assert all(file.address == f"{mirror}/{file.path}" and file.num_bytes == 0 for file in found)
+    assert all(file.address == mirror.address_of(file.path) and file.num_bytes == 0 for file in found)
+
+
+@pytest.mark.parametrize("where", ["web", "folder"])
+def test_the_records_of_a_slice_of_common_crawl(mirror: WebServer, where: str) -> None:
+    """From the words of a user to the records, over the web and from a copy on disk."""
+    archives = [archive([f"{PROSE} {i} {j}".encode() for j in range(3)]) for i in range(len(NAMES))]
+    for name, content in zip(NAMES, archives, strict=True):
+        filled(mirror.folder, [name])
+        (mirror.folder / name).write_bytes(content)
+    base = mirror.address if where == "web" else str(mirror.folder)
+    words = ["pool=cc", f"snapshot={SNAPSHOT}", "files=1:4", f"pool.base={base}"]
+    cfg = config.build(IngestConfig, "ingest", config.tree(words))
+    found = []
+    for file in list_files(cfg.pool, Path()):
+        with open_stream(file.address) as stream:
+            size = stream.seek(0, io.SEEK_END)
+            found += list(records(stream, size, main_text, Limits()))  # type: ignore[arg-type] # a ByteSource
+    expected = [
+        row for i in (1, 2, 3) for row in records(io.BytesIO(archives[i]), len(archives[i]), main_text, Limits())
+    ]
+    assert found == expected
+    assert sum(isinstance(row, Page) for row in found) == 9
+    asked = dict.fromkeys(path for _, path, _ in mirror.asked)
+    lists = [f"crawl-data/{SNAPSHOT}/warc.paths.gz", *NAMES[1:4]]
+    assert list(asked) == [f"/{name}" for name in lists if where == "web"]
 
 
 @pytest.mark.parametrize(
     ("snapshot", "told"),
     [
-        (
-            "CC-MAIN-1999-01",
-            "'CC-MAIN-1999-01' has no readable path list at http.*FileNotFound.*index.commoncrawl.org",
-        ),
-        ("CC-MAIN-2024-11", "no readable path list.*BadGzipFile"),
-        ("CC-MAIN-2024-12", "is empty"),
-        ("CC-MAIN-2024-13", "no readable path list.*403"),
+        ("CC-MAIN-1999-01", "of snapshot 'CC-MAIN-1999-01', http.*, isn't there: .*404.*index.commoncrawl.org"),
+        ("CC-MAIN-2024-11", "holds no paths: BadGzipFile: .*; is pool.base right"),
+        ("CC-MAIN-2024-12", "is empty; https://index.commoncrawl.org"),
+        ("CC-MAIN-2024-13", "holds no paths: EOFError"),
         ("2024-10", "snapshot='2024-10' is no snapshot id such as CC-MAIN-2024-10"),
     ],
 )
-def test_unknown_snapshots(mirror: str, snapshot: str, told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        list_files(a_pool("cc", snapshot=snapshot, base=mirror), Path())
+def test_unknown_snapshots(mirror: WebServer, snapshot: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as raised:
+        list_files(a_pool("cc", snapshot=snapshot, base=mirror.address), Path())
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "told"),
+    [
+        (403, {}, "can't be read: PermissionError: HTTP status 403 Forbidden; ~/.netrc"),
+        (403, {"Server": "CloudFront"}, "HTTP status 403 Forbidden, by CloudFront itself: asked too often?"),
+        (503, {}, "HTTP status 503 Service Unavailable; is the address right, and the server up?"),
+    ],
+)
+def test_common_crawl_refuses(mirror: WebServer, status: int, headers: dict[str, str], told: str) -> None:
+    mirror.statuses, mirror.headers = [status] * 99, headers
+    with pytest.raises(ConfigError, match=re.escape(told)):
+        list_files(a_pool("cc", snapshot=SNAPSHOT, base=mirror.address), Path())
+
+
+@pytest.mark.parametrize(
+    ("base", "told"),
+    [
+        ("http://127.0.0.1:1", r"Connection refused; is the address right, and the server up\?"),
+        ("nosuchsystem://bucket", "Protocol not known: nosuchsystem"),
+        ("/no/such/mirror", "isn't there: .*No such file"),
+        ("", "isn't there: .*No such file"),
+    ],
+)
+def test_a_base_that_nobody_is_at(web: WebServer, base: str, told: str) -> None:
+    with pytest.raises(ConfigError, match=told) as raised:
+        list_files(a_pool("cc", snapshot=SNAPSHOT, base=base), Path())
+    assert "\n" not in str(raised.value)
 
 
 def test_fingerprint_depends_on_size_and_environment(monkeypatch: pytest.MonkeyPatch) -> None:
