@@ -6,6 +6,7 @@ from pathlib import Path
 
 import lakeloom.conf
 from lakeloom.filters import steps
+from lakeloom.filters.dclm_plan import TABLE
 from lakeloom.jobs.cli import JOBS
 from lakeloom.lakehouse.session import sql_type
 from lakeloom.lakehouse.tables import TABLES
@@ -22,6 +23,7 @@ def markdown() -> str:
         _jobs(),
         _groups(),
         _steps(),
+        _dclm(),
         _tables(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -58,9 +60,10 @@ def _groups() -> str:
 def _steps() -> str:
     parts = [
         "## Steps of a recipe",
-        "A signal measures, its bounds (`min`, `max`, `above`, `below`) decide; an edit changes the text.",
+        "A signal measures, its bounds (`min`, `max`, `above`, `below`) decide; an edit changes the text; a mapper is "
+        "a Python function of a page with all its keys, as DCLM's are.",
     ]
-    for kind in ("signal", "edit"):
+    for kind in ("signal", "edit", "mapper"):
         parts.append(f"### {kind.capitalize()}s")
         for name in steps.names(kind):
             step = steps.step(kind, name, "reference")
@@ -68,6 +71,20 @@ def _steps() -> str:
             about = " ".join((inspect.getdoc(step.function) or "").split())
             parts.append(f"**{name}** (parameters: {parameters}). {about}")
     return "\n\n".join(parts)
+
+
+def _dclm() -> str:
+    rows = []
+    for name, entry in sorted(TABLE.items()):
+        arguments = ", ".join(f"`{argument}`" for argument in entry.parameters.kinds) or "none"
+        rows.append(f"| {name} | {arguments} |")
+    about = (
+        "A pipeline YAML of DCLM's is a recipe: `recipe=path/c4.yaml`, with `recipe.source`, `recipe.lists` (folders "
+        "of the files it names) and `recipe.allow` (functions of your own). Each step may have `_fix: true`: parity.md."
+    )
+    return "\n".join(
+        ["## Functions of DCLM's pipelines", f"{about}\n", "| function | arguments |", "| --- | --- |", *rows]
+    )
 
 
 def _tables() -> str:
