@@ -1,4 +1,4 @@
-"""What a job tells its caller: counts that add up, the table versions they stand for, and sheets and diffs for people to read."""
+"""What a job tells its caller: counts that add up, the table versions they stand for, sheets and diffs for people."""
 
 from dataclasses import dataclass, field
 
