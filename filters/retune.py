@@ -7,7 +7,6 @@ that now fails an earlier step loses what came after; one that now passes the st
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -138,11 +137,6 @@ class Retuning:
         offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
         chosen = pa.array(is_reached)
         return pa.MapArray.from_arrays(offsets, keys.filter(chosen), values.filter(chosen))
-
-
-def nearest(candidates: Sequence[Retuning]) -> Retuning:
-    """The one that has most to start from: most steps alike, fewest bounds moved; any gives the same rows."""
-    return min(candidates, key=lambda one: (-one.num_same, len(one.moved), one.earlier))
 
 
 def _parsed(record: str) -> _Earlier:

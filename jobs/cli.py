@@ -41,6 +41,7 @@ JOBS: dict[str, Job] = {
     "pool": Job("pool", "PoolJobConfig", "make the sample pool, or list another's files", "sample", needs_spark=False),
     "ingest": Job("ingest", "IngestConfig", "crawl files to pages and dead letters, each file once", has_check=True),
     "curate": Job("curate", "CurateConfig", "pages through a recipe: what was measured, and which step dropped what"),
+    "retune": Job("retune", "RetuneConfig", "a recipe with other thresholds, from what an earlier one measured"),
     "dedup": Job("dedup", "DedupConfig", "clusters of exact and near duplicates among the kept documents"),
     "choose": Job("choose", "ChooseConfig", "a dataset version: kept documents, one of each cluster, held-out split"),
     "fit_tokenizer": Job("fit_tokenizer", "FitTokenizerConfig", "train a sentencepiece tokenizer on the pool"),

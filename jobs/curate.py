@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 
 from lakeloom.filters.chain import Chain
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import funnel, ingest
+from lakeloom.jobs import funnel, ingest, recipes
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig
@@ -57,35 +57,42 @@ class CurateConfig:
 
 def run(spark: SparkSession, cfg: CurateConfig) -> Report:
     """Documents of the pool's batches that this recipe has not seen. Raises Incomplete if a page has no document."""
-    recipe, lake = cfg.recipe, Lakehouse(spark, cfg.lakehouse)
+    lake = Lakehouse(spark, cfg.lakehouse)
+    pages, batches = unseen(lake, cfg)
+    recipes.record(lake, cfg.recipe)
+    cost = commit(lake, cfg, documents(cfg.recipe, pages), pages, batches) if batches else {}
+    publish_funnel(lake, cfg, cost, job="curate")
+    return report(lake, cfg, len(batches))
+
+
+def unseen(lake: Lakehouse, cfg: CurateConfig) -> tuple[DataFrame, list[str]]:
+    """Pages and ids of the pool's ingest batches without documents of this recipe: metadata, a row a commit."""
     pages = ingest.pages(lake, cfg.pool.name)
-    batches = _unseen(lake, pages, recipe)
-    cost = _curate(lake, cfg, recipe, pages.where(F.col("batch_id").isin(batches)), batches) if batches else {}
-    _publish_funnel(lake, cfg, recipe, cost)
-    return _report(lake, cfg, recipe, len(batches))
-
-
-def _unseen(lake: Lakehouse, pages: DataFrame, recipe: Recipe) -> list[str]:
-    """Ids of ingest batches without documents of this recipe: metadata, a row a commit."""
     batches = pages.select("batch_id").distinct()
     if lake.exists("silver.documents"):
-        seen = lake.read("silver.documents").where(F.col("recipe_hash") == recipe.hash).select("batch_id").distinct()
-        batches = batches.join(seen, "batch_id", "left_anti")
-    return sorted(row["batch_id"] for row in batches.toLocalIterator())
+        seen = lake.read("silver.documents").where(F.col("recipe_hash") == cfg.recipe.hash)
+        batches = batches.join(seen.select("batch_id").distinct(), "batch_id", "left_anti")
+    found = sorted(row["batch_id"] for row in batches.toLocalIterator())
+    return pages.where(F.col("batch_id").isin(found)), found
 
 
-def _curate(
-    lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, pages: DataFrame, batches: list[str]
-) -> dict[str, float]:
-    """Commit the batches' documents; CPU seconds and bytes of each step."""
-    run_id = identity("curate", cfg.pool.name, recipe.hash, batches)
+def documents(recipe: Recipe, pages: DataFrame) -> DataFrame:
+    """The pages through the recipe: rows of OUT."""
     chain = Chain(recipe)
 
     def apply(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts:
             yield _documents(chain, part)
 
-    rows = pages.select(*INPUTS).mapInArrow(apply, ddl(OUT))
+    return pages.select(*INPUTS).mapInArrow(apply, ddl(OUT))
+
+
+def commit(
+    lake: Lakehouse, cfg: CurateConfig, rows: DataFrame, pages: DataFrame, batches: list[str]
+) -> dict[str, float]:
+    """Commit rows of OUT as the documents of these batches, once; CPU seconds and bytes of each step."""
+    recipe = cfg.recipe
+    run_id = identity("curate", cfg.pool.name, recipe.hash, batches)
     observation = Observation(f"cost {run_id}")
     steps = range(len(recipe.step_names))
     costs = [F.sum(F.get("step_cpu_s", F.lit(step))).alias(f"cpu_{step}") for step in steps]
@@ -94,11 +101,11 @@ def _curate(
     observed = rows.observe(observation, F.count("*").alias("rows"), *costs).withColumns(
         {"pool": F.lit(cfg.pool.name), "recipe": F.lit(recipe.name), "recipe_hash": F.lit(recipe.hash)}
     )
-    commit = lake.append(observed, "silver.documents", txn=f"curate/{run_id}")
-    if not commit.is_new:
+    made = lake.append(observed, "silver.documents", txn=f"curate/{run_id}")
+    if not made.is_new:
         return {}
     cost: dict[str, float] = observation.get
-    _check(pages, commit, int(cost["parts"]))
+    _check(pages, made, int(cost["parts"]))
     return cost
 
 
@@ -142,11 +149,12 @@ def _check(pages: DataFrame, commit: Commit, num_parts: int) -> None:
         )
 
 
-def _publish_funnel(lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, cost: dict[str, float]) -> None:
+def publish_funnel(lake: Lakehouse, cfg: CurateConfig, cost: dict[str, float], *, job: str) -> None:
     """A row a step for the batches that have documents and no funnel yet: this run's, and those of a killed one.
 
     Counts come from the documents themselves; the cost is known for what this run did.
     """
+    recipe = cfg.recipe
     documents = lake.read("silver.documents").where(
         (F.col("recipe_hash") == recipe.hash) & (F.col("pool") == cfg.pool.name)
     )
@@ -163,10 +171,12 @@ def _publish_funnel(lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, cost: di
             funnel.Step(number, name, rows_in, count, errors, cost.get(f"bytes_{number}"), cost.get(f"cpu_{number}"))
         )
         rows_in -= count
-    funnel.publish(lake, batches, cfg.pool.name, recipe, rows)
+    funnel.publish(lake, batches, cfg.pool.name, recipe, rows, job=job)
 
 
-def _report(lake: Lakehouse, cfg: CurateConfig, recipe: Recipe, new: int) -> Report:
+def report(lake: Lakehouse, cfg: CurateConfig, new: int) -> Report:
+    """All documents of the pool and recipe; `new` batches of them are this run's."""
+    recipe = cfg.recipe
     if not lake.exists("silver.documents"):
         raise ConfigError(f"pool {cfg.pool.name!r} has no pages; run lakeloom ingest pool=... first")
     rows = lake.read("silver.documents").where((F.col("recipe_hash") == recipe.hash) & (F.col("pool") == cfg.pool.name))

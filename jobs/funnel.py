@@ -1,15 +1,20 @@
-"""ops.funnel: how many pages each step saw, dropped and cost, by run; and the job that reads it back."""
+"""ops.funnel: how many pages each step saw, dropped and cost, by run; and the job that reads it back.
+
+The job prints it, and writes it as a picture or as DCLM's stats files where it is told to.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import choose
+from lakeloom.jobs import choose, dclm_stats
+from lakeloom.jobs import report_pictures as pictures
 from lakeloom.lakehouse.errors import ConfigError
-from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report, Sheet, Value
 from lakeloom.lakehouse.session import ddl
@@ -38,43 +43,56 @@ class FunnelConfig:
     pool: PoolConfig
     recipe: Recipe
     choose: choose.ChooseConfig
+    export: str | None  # folder for DCLM's stats files
+    picture: str | None  # file for the funnel as SVG
+    overwrite: bool
 
 
-def publish(lake: Lakehouse, batches: Sequence[str], pool: str, recipe: Recipe, steps: Sequence[Step]) -> None:
+def publish(
+    lake: Lakehouse, batches: Sequence[str], pool: str, recipe: Recipe, steps: Sequence[Step], *, job: str
+) -> None:
     """Append the steps of curating these batches, once; a recipe without steps has none."""
     if not steps:
         return
     run_id = identity("funnel", pool, recipe.hash, sorted(batches))
-    about = (run_id, list(batches), "curate", pool, recipe.name, recipe.hash)
+    about = (run_id, list(batches), job, pool, recipe.name, recipe.hash)
     rows = [
         (
-            *about, step.number, step.name, step.rows_in, step.rows_in - step.dropped, step.dropped, step.errors,
+            *about, step.number, step.name, step.rows_in, step.rows_in - step.dropped, step.dropped, 0, step.errors,
             None if step.num_bytes is None else int(step.num_bytes), step.cpu_s,
         )
         for step in steps
     ]  # fmt: skip
     made = lake.spark.createDataFrame(rows, ddl(table("ops.funnel").schema))
-    lake.append(made, "ops.funnel", txn=f"funnel/{run_id}")
+    lake.append(made, "ops.funnel", txn=_txn(run_id))
+
+
+def _txn(run_id: str) -> str:
+    return f"funnel/{run_id}"
+
+
+def _of(lake: Lakehouse, pool: str, recipe_hash: str) -> DataFrame:
+    return lake.read("ops.funnel").where((F.col("pool") == pool) & (F.col("recipe_hash") == recipe_hash))
 
 
 def uncovered(lake: Lakehouse, documents: DataFrame, pool: str, recipe_hash: str) -> list[str]:
     """Ids of the documents' batches that no run of the funnel has."""
     batches = documents.select("batch_id").distinct()
     if lake.exists("ops.funnel"):
-        rows = lake.read("ops.funnel").where((F.col("pool") == pool) & (F.col("recipe_hash") == recipe_hash))
+        rows = _of(lake, pool, recipe_hash)
         batches = batches.join(rows.select(F.explode("batch_ids").alias("batch_id")), "batch_id", "left_anti")
     return sorted(row["batch_id"] for row in batches.toLocalIterator())
 
 
 def total(lake: Lakehouse, pool: str, recipe_hash: str) -> DataFrame:
     """Sums over all runs of a pool and recipe, a row a step: rows_in, rows_out, dropped, errors, num_bytes, cpu_s."""
-    rows = lake.read("ops.funnel").where((F.col("pool") == pool) & (F.col("recipe_hash") == recipe_hash))
+    rows = _of(lake, pool, recipe_hash)
     sums = [F.sum(name).alias(name) for name in ("rows_in", "rows_out", "dropped", "errors", "num_bytes", "cpu_s")]
     return rows.groupBy("step_number", "step").agg(*sums).orderBy("step_number")
 
 
 def run(spark: SparkSession, cfg: FunnelConfig) -> Report:
-    """The funnel of a pool and recipe as a sheet."""
+    """The funnel of a pool and recipe as a sheet, and in the files that are asked for."""
     lake = Lakehouse(spark, cfg.lakehouse)
     steps = sheet(lake, cfg)
     if not steps.rows:
@@ -83,7 +101,40 @@ def run(spark: SparkSession, cfg: FunnelConfig) -> Report:
         )
     rows_in, rows_out = int(steps.rows[0][1] or 0), int(steps.rows[-1][2] or 0)
     versions = {"ops.funnel": lake.version("ops.funnel")}
-    return Report("funnel", rows_in, rows_out, rows_in - rows_out, versions, sheets=(steps,))
+    facts: dict[str, str | int | float] = {}
+    picture = None if cfg.picture is None else Path(cfg.picture)
+    if picture is not None and picture.exists() and not cfg.overwrite:
+        raise ConfigError(f"{picture} is there already; funnel.overwrite=true replaces it")
+    if cfg.export is not None:
+        working_dir = f"{cfg.lakehouse.root}/tables/silver/documents"
+        paths = dclm_stats.export(Path(cfg.export), _runs(lake, cfg), working_dir, overwrite=cfg.overwrite)
+        facts["exported"] = f"{paths[-1]} and stats of {len(paths) - 1} runs"
+    if picture is not None:
+        _draw(picture, steps)
+        facts["picture"] = str(picture)
+    return Report("funnel", rows_in, rows_out, rows_in - rows_out, versions, facts, sheets=(steps,))
+
+
+def _runs(lake: Lakehouse, cfg: FunnelConfig) -> list[dclm_stats.Run]:
+    """Each run's steps, and when it ended as far as the table's log goes back."""
+    names = ("run_id", "step", "rows_in", "rows_out", "dropped", "split", "errors", "cpu_s")
+    rows = _of(lake, cfg.pool.name, cfg.recipe.hash).orderBy("run_id", "step_number").select(*names).collect()
+    steps: dict[str, list[dict[str, Json]]] = {}
+    for row in rows:
+        steps.setdefault(row["run_id"], []).append(row.asDict())
+    log = lake.delta("ops.funnel").history().where(F.col("userMetadata").isin([_txn(run_id) for run_id in steps]))
+    ended = {row["userMetadata"]: row["timestamp"] for row in log.select("userMetadata", "timestamp").collect()}
+    return [
+        dclm_stats.Run(run_id, cfg.pool.name, tuple(found), ended.get(_txn(run_id))) for run_id, found in steps.items()
+    ]
+
+
+def _draw(path: Path, steps: Sheet) -> None:
+    """The picture of the report, as a file: the steps that dropped pages."""
+    bars = [pictures.Bar("pages", int(steps.rows[0][1] or 0), 0)]
+    bars += [pictures.Bar(str(row[0]), int(row[2] or 0), int(row[3] or 0)) for row in steps.rows if row[3]]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(pictures.standalone(pictures.funnel(steps.title, bars)), "utf-8")
 
 
 def sheet(lake: Lakehouse, cfg: FunnelConfig) -> Sheet:

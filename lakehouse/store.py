@@ -90,6 +90,7 @@ class Lakehouse:
         typed = rows.select(*[F.col(field.name).cast(sql_type(field.type)).alias(field.name) for field in shape])
         writer = typed.write.format("delta").mode("append").option("userMetadata", txn)
         writer = writer.option("txnAppId", txn).option("txnVersion", 0)
+        writer = writer.option("mergeSchema", "true")  # a column that is new in tables.py joins an older table
         try:
             if self.cfg.catalog:
                 writer.saveAsTable(self._name(name))

@@ -224,10 +224,17 @@ _ALL = [
             ("rows_in", LONG),
             ("rows_out", LONG),
             ("dropped", LONG),
-            ("errors", LONG),
+            ("split", LONG),  # pages that a step made several of: none so far, no step of ours does
+            ("errors", LONG),  # of the dropped
             ("num_bytes", LONG),
             ("cpu_s", DOUBLE),
         ],
+    ),
+    _table(
+        "ops.recipes",
+        "one row per recipe that was run: its steps, so that its measurements can be reused under other bounds",
+        "recipe_hash recipe",
+        [("recipe_hash", STRING), ("recipe", STRING), ("steps", pa.list_(STRING))],  # JSON: id, definition, bounds
     ),
 ]
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeloom.filters.chain import Chain, Recipe
-from lakeloom.filters.retune import RERUN, UNCHANGED, Retuning, nearest, records
+from lakeloom.filters.retune import RERUN, UNCHANGED, Retuning, records
 from tests.filters.test_chain import PAGES
 
 Steps = list[dict[str, object]]
@@ -180,9 +180,6 @@ def test_what_moved_is_described() -> None:
     assert (retuning.num_same, retuning.moved, retuning.is_whole) == (2, [0], False)
     same = Retuning(tuple(records(recipe(new, "a name"))), recipe(new))
     assert (same.described(), same.is_whole) == ([], True)
-    far = Retuning(tuple(records(recipe(STEPS))), recipe(new))
-    assert nearest([far, retuning, same]) == nearest([same, far]) == same
-    assert nearest([far, retuning]) == retuning
 
 
 def test_a_list_file_is_part_of_what_a_step_does(tmp_path: Path) -> None:
