@@ -10,8 +10,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
+from lakeloom.filters.passage import Passage, Trace, trace
 from lakeloom.filters.recipe import Recipe
-from lakeloom.filters.trace import Passage, Trace, trace
 from lakeloom.jobs import curate, dedup
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.jobs.textdiff import unified, visible

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lakeloom.filters.chain import Chain, Recipe
-from lakeloom.filters.trace import Passage, trace
+from lakeloom.filters.passage import Passage, trace
 from tests.filters.test_chain import PAGES, STEPS
 
 RECIPE = Recipe.from_config({"name": "test", "steps": STEPS})
