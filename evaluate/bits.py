@@ -77,7 +77,7 @@ def read(folder: Path, limit: int = 0) -> Holdout:
     found = _documents(path)
     documents = tuple(islice(found, limit) if limit else found)
     if not any(document.num_bytes for document in documents):
-        raise BadInput(f"{path}: no held-out text in {len(documents)} documents")
+        raise BadInput(f"{path}: no held-out text in {len(documents)} documents; raise choose.holdout_share")
     return Holdout(Manifest.load(folder).dataset.name, sha256, documents)
 
 

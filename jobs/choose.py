@@ -60,7 +60,7 @@ def run(spark: SparkSession, cfg: ChooseConfig) -> Report:
     commit = find(lake, corpus_id)
     if commit is None:
         commit = lake.append(_chosen(lake, cfg, corpus_id), _CORPUS, txn=_txn(corpus_id))
-    return _report(lake, corpus_id, commit, num_kept, num_empty)
+    return _report(lake, corpus_id, commit, num_kept, num_empty, cfg.holdout_share)
 
 
 def identify(lake: Lakehouse, cfg: ChooseConfig) -> str:
@@ -132,11 +132,15 @@ def _key(cfg: ChooseConfig) -> Column:
     return F.sha2(F.concat(F.lit(f"holdout/{cfg.seed}/"), "doc_id"), 256).alias("key")
 
 
-def _report(lake: Lakehouse, corpus_id: str, commit: Commit, num_kept: int, num_empty: int) -> Report:
+def _report(lake: Lakehouse, corpus_id: str, commit: Commit, num_kept: int, num_empty: int, share: float) -> Report:
     corpus = lake.read(_CORPUS, commit.version).where(F.col("corpus_id") == corpus_id)
     counts = {row["split"]: row["n"] for row in corpus.groupBy("split").agg(F.count("*").alias("n")).collect()}
     num_train, num_holdout = counts.get(TRAIN, 0), counts.get(HOLDOUT, 0)
     num_chosen = num_train + num_holdout
+    if not num_holdout and share > 0:
+        log.warning(
+            f"none of {num_chosen} documents is held out; a larger choose.holdout_share than {share} gives some"
+        )
     facts: dict[str, str | int | float] = {
         "corpus_id": corpus_id,
         "train": num_train,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -92,7 +93,7 @@ def _again(pages: DataFrame, stored: DataFrame, retuning: Retuning, num_rerun: i
 
     def ids(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts:
-            chosen = pa.compute.equal(retuning.fates(part), RERUN)
+            chosen = pc.equal(retuning.fates(part), RERUN)
             yield pa.record_batch({"doc_id": part.column("doc_id").filter(chosen)})
 
     found = stored.select(*_FATE).mapInArrow(ids, "doc_id STRING")

@@ -19,7 +19,13 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow]
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-SMALL = ["pool.max_pages=250", "tokenizer.vocab_size=600", "scale=test", "evaluate.holdout_limit=5"]
+SMALL = [
+    "pool.max_pages=300",
+    "choose.holdout_share=0.1",
+    "tokenizer.vocab_size=600",
+    "scale=test",
+    "evaluate.holdout_limit=5",
+]
 
 
 def shown(page: Path) -> list[str]:

@@ -47,7 +47,7 @@ def counts(found: list[dict[str, object]]) -> dict[tuple[object, object], int]:
 
 def reader() -> psutil.Process:
     """The process that reads for this one."""
-    (found,) = psutil.Process().children()
+    (found,) = (one for one in psutil.Process().children() if "lakeloom.lakehouse.reader" in one.cmdline())
     return found
 
 

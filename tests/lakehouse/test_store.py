@@ -37,6 +37,14 @@ def test_a_transaction_is_remembered_behind_later_ones(lake: Lakehouse) -> None:
     assert lake.read("silver.signatures").count() == 4
 
 
+def test_a_new_column_joins_an_older_table(lake: Lakehouse) -> None:
+    older = rows(lake, "a").drop("bands").write.format("delta")
+    older.save(f"{lake.cfg.root}/tables/silver/signatures")
+    lake.append(rows(lake, "b"), "silver.signatures", txn="one")
+    found = lake.read("silver.signatures").orderBy("doc_id").collect()
+    assert [(row["doc_id"], row["bands"]) for row in found] == [("a", None), ("b", [1])]
+
+
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
 def test_every_table_is_made_as_declared(lake: Lakehouse, table: Table) -> None:
     lake.create(table.name)
