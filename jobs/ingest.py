@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.lakehouse import ledger
-from lakeloom.lakehouse.errors import Incomplete
+from lakeloom.lakehouse.errors import Incomplete, SourceFailed
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig, SourceFile, list_files
 from lakeloom.lakehouse.report import Report
@@ -24,9 +24,12 @@ from lakeloom.lakehouse.rows import SCHEMA, file_id
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.sources import WarcDataSource
 from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.streams import GONE, open_stream
 from lakeloom.lakehouse.tables import table
 
 log = logging.getLogger(__name__)
+
+_PROBES = 8  # files that are opened to see whether any may be read
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def run(spark: SparkSession, cfg: IngestConfig) -> Report:
     spark.dataSource.register(WarcDataSource)
     new = _plan(lake, cfg, files)
     batches = _pending(lake, cfg, files)
+    if batches:
+        _check_readable(files)
     for number, (batch_id, batch) in enumerate(sorted(batches.items()), start=1):
         log.info(
             "batch %s of %s: %s files, %s bytes",
@@ -75,6 +80,28 @@ def run(spark: SparkSession, cfg: IngestConfig) -> Report:
         )
         _ingest(lake, cfg, batch_id, batch)
     return _report(lake, cfg, new)
+
+
+def _check_readable(files: Sequence[SourceFile]) -> None:
+    """SourceFailed where the pool refuses all of a few files: a whole pool of dead letters is nobody's wish.
+
+    It is asked now, since a file of the dead letters is done and would not be read again with better credentials.
+    """
+    refused = list[str]()
+    for file in files[:: max(1, len(files) // _PROBES)]:
+        try:
+            open_stream(file.address).close()
+        except PermissionError as error:
+            refused.append(f"{file.address}: {error}")
+            continue
+        except GONE:  # a row of the dead letters
+            continue
+        return
+    if refused:
+        raise SourceFailed(
+            f"none of {len(files)} files may be read, of those that were tried ({refused[0]}); nothing was ingested: "
+            "see to the permissions and run the job again"
+        )
 
 
 def _plan(lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]) -> int:

@@ -2,19 +2,20 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from warcio.archiveiterator import ArchiveIterator
 from warcio.exceptions import ArchiveLoadFailed
 
 from lakeloom.lakehouse.payload import Undecodable, decode
+from lakeloom.lakehouse.streams import ByteSource
 from lakeloom.lakehouse.warc import BadRecord, Capture, Extract, Limits, OtherRecord, Row, clean_url, to_page
 
 if TYPE_CHECKING:
     from warcio.recordloader import ArcWarcRecord
 
 
-def arc_records(file: BinaryIO, size: int, extract: Extract, limits: Limits) -> Iterator[Row]:
+def arc_records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> Iterator[Row]:
     """All records of an ARC file; what follows a record that can't be read is one bad record, to the file's end."""
     file.seek(0)
     archive = ArchiveIterator(file, arc2warc=True)

@@ -9,10 +9,11 @@ import json
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import BinaryIO, cast
+from typing import IO, cast
 
 import zstandard
 
+from lakeloom.lakehouse.streams import ByteSource
 from lakeloom.lakehouse.warc import BadRecord, Limits, Page, Row, host_of
 
 _NAME = re.compile(r"\.(jsonl|ndjson)(\.(gz|zst|zstd))?$", re.IGNORECASE)
@@ -23,7 +24,7 @@ def is_jsonl(name: str) -> bool:
     return _NAME.search(name) is not None
 
 
-def records(file: BinaryIO, name: str, limits: Limits) -> Iterator[Row]:
+def records(file: ByteSource, name: str, limits: Limits) -> Iterator[Row]:
     """Each line as a page or a bad record; a broken stream ends with one bad record."""
     file.seek(0)
     number = 0
@@ -34,16 +35,15 @@ def records(file: BinaryIO, name: str, limits: Limits) -> Iterator[Row]:
         yield BadRecord(number, "parse", "broken_stream", f"{type(error).__name__}: {error}"[:200], 0)
 
 
-def _lines(file: BinaryIO, name: str, limit: int) -> Iterator[bytes]:
+def _lines(file: ByteSource, name: str, limit: int) -> Iterator[bytes]:
     """Lines of at most limit + 1 bytes; the rest of a longer one is skipped."""
     stream = file
     if name.endswith(".gz"):
-        stream = cast(BinaryIO, gzip.GzipFile(fileobj=file))
+        stream = gzip.GzipFile(fileobj=file)
     elif name.endswith((".zst", ".zstd")):
         unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        stream = cast(
-            BinaryIO,
-            io.BufferedReader(cast(io.RawIOBase, unpacker.stream_reader(file, read_across_frames=True))),
+        stream = io.BufferedReader(
+            cast(io.RawIOBase, unpacker.stream_reader(cast(IO[bytes], file), read_across_frames=True))
         )
     while line := stream.readline(limit + 1):
         rest = line

@@ -17,7 +17,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import BinaryIO, cast
 
 from lakeloom.lakehouse import jsonl
 from lakeloom.lakehouse.errors import LakeloomError
@@ -117,11 +116,10 @@ class Reader:
             yield BadRecord(None, "open", type(error).__name__, str(error)[:200], 0)
             return
         with stream:
-            file = cast(BinaryIO, stream)
             if is_jsonl(address):
-                yield from jsonl.records(file, address, self.task.limits)
+                yield from jsonl.records(stream, address, self.task.limits)
             else:
-                yield from records(file, file.seek(0, os.SEEK_END), self._extract, self.task.limits)
+                yield from records(stream, stream.seek(0, os.SEEK_END), self._extract, self.task.limits)
 
     def _extract(self, body: bytes) -> tuple[str, str]:
         """Text and charset, within the page's CPU time; nothing for a page that was delivered before."""

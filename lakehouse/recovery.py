@@ -2,9 +2,11 @@
 
 import zlib
 from dataclasses import dataclass, replace
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 import zstandard
+
+from lakeloom.lakehouse.streams import ByteSource
 
 _GZIP, _ZSTD, _LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 _PLAIN = b"WARC/"
@@ -32,7 +34,7 @@ class Damage:
     end: int
 
 
-def sniff(file: BinaryIO, size: int) -> Kind:
+def sniff(file: ByteSource, size: int) -> Kind:
     """What the first bytes say, or the first place in the file that begins like a record; else an error's name."""
     file.seek(0)
     head = file.read(1 << 16)
@@ -81,7 +83,7 @@ def _try_gzip(data: bytes) -> bytes:
         return b""
 
 
-def next_start(file: BinaryIO, size: int, start: int, last: int | None, kind: Kind) -> Damage:
+def next_start(file: ByteSource, size: int, start: int, last: int | None, kind: Kind) -> Damage:
     """The damage after the last good record, at `last` (or from `start` on): to the next place that may be a record."""
     begin = start if last is None else min(_end_of_record(file, last, kind), size)
     found = _find(file, kind, begin, size)
@@ -89,7 +91,7 @@ def next_start(file: BinaryIO, size: int, start: int, last: int | None, kind: Ki
     return Damage(begin, found if found > begin else _find(file, kind, begin + 1, size))
 
 
-def _end_of_record(file: BinaryIO, offset: int, kind: Kind) -> int:
+def _end_of_record(file: ByteSource, offset: int, kind: Kind) -> int:
     """First byte after the record, or after its compressed member; just after its first where that can't be told."""
     file.seek(offset)
     if kind.magic == _GZIP:
@@ -109,7 +111,7 @@ def _end_of_record(file: BinaryIO, offset: int, kind: Kind) -> int:
     return offset + head + length
 
 
-def _end_of_member(file: BinaryIO, offset: int, unpacker: "_Unpacker") -> int:
+def _end_of_member(file: ByteSource, offset: int, unpacker: "_Unpacker") -> int:
     position = offset
     try:
         while not unpacker.eof and (block := file.read(1 << 16)):
@@ -128,7 +130,7 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def _find(file: BinaryIO, kind: Kind, position: int, size: int) -> int:
+def _find(file: ByteSource, kind: Kind, position: int, size: int) -> int:
     """Offset of the next place at or after `position` that begins like a record, else the file's end."""
     file.seek(position)
     carried, base = b"", position

@@ -22,7 +22,7 @@ _BLOCK = 16 << 20
 
 
 class NoCredentials(OSError):
-    """A bucket refused what this machine asked without any. Not GONE: a driver may have some that an executor lacks."""
+    """A bucket refused a machine without credentials, or with wrong ones. Not GONE: the driver's may be right."""
 
 
 class ByteSource(Protocol):
@@ -112,15 +112,40 @@ def open_file(address: str) -> ByteSource:
     try:
         return io.BufferedReader(files.open(path, "rb", block_size=_BLOCK), _AHEAD)
     except PermissionError as error:
-        if _is_s3(address) and files.anon:
-            raise NoCredentials(f"{error} to a machine without credentials for S3") from error
+        if _is_s3(address):
+            _check_credentials(files, path, error)
         raise
+
+
+# What S3 answers where the fault is the key's, not the object's.
+_BAD_KEY = {
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidToken",
+    "RequestTimeTooSkewed",
+    "SignatureDoesNotMatch",
+}
+
+
+def _check_credentials(files: "FileSystem", path: str, refused: PermissionError) -> None:
+    """NoCredentials where others than this machine's might do."""
+    if files.anon:
+        raise NoCredentials(f"{refused} to a machine without credentials for S3") from refused
+    try:
+        files.cat_file(path, start=0, end=1)  # the file was opened by a HEAD request, which is refused without a reason
+    except OSError as error:
+        code = getattr(error.__cause__, "response", {}).get("Error", {}).get("Code")
+        if code in _BAD_KEY:
+            raise NoCredentials(f"{code}: {error}") from error
 
 
 class FileSystem(Protocol):
     """What is used of fsspec's file systems, which have no types."""
 
     anon: bool  # of S3 alone
+
+    def cat_file(self, path: str, *, start: int, end: int) -> bytes: ...
 
     def find(self, path: str, *, detail: bool) -> dict[str, dict[str, int | None]]: ...
 

@@ -7,7 +7,6 @@ reader goes on at the next place that looks like one, so a damaged spot costs wh
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import BinaryIO
 from urllib.parse import urlsplit
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
@@ -15,6 +14,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from lakeloom.lakehouse.markup import EXTRACTOR, decoded
 from lakeloom.lakehouse.payload import HTML, PLAIN, Undecodable, decode, media_type
 from lakeloom.lakehouse.recovery import Damage, next_start, sniff
+from lakeloom.lakehouse.streams import ByteSource
 
 Extract = Callable[[bytes], tuple[str, str]]
 
@@ -96,7 +96,7 @@ class Capture:
     is_text: bool  # a WET conversion: text already
 
 
-def records(file: BinaryIO, size: int, extract: Extract, limits: Limits) -> Iterator[Row]:
+def records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> Iterator[Row]:
     """All records of a seekable archive of `size` bytes, in file order."""
     kind = sniff(file, size)
     if kind.error:

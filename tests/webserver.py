@@ -27,6 +27,7 @@ class WebServer:
     extra_for: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     statuses: list[int] = field(default_factory=list)  # of the next answers, instead of a file
+    forbidden: str = ""  # paths with this in them are answered 403
     breaks: list[int] = field(default_factory=list)  # bytes of the file at which the next answers end
     resets: bool = True  # and what was on its way is lost
     silent_s: float = 0  # before any answer
@@ -77,6 +78,8 @@ class _Handler(SimpleHTTPRequestHandler):
         path = Path(self.translate_path(self.path))
         if self.headers.get("Authorization", "") != self.web.authorization:
             self._answer(401, b"")
+        elif self.web.forbidden and self.web.forbidden in self.path:
+            self._answer(403, b"")
         elif self.web.statuses:
             self._answer(self.web.statuses.pop(0), b"")
         elif path.is_file():

@@ -8,6 +8,7 @@ import pytest
 from pyspark.errors import PySparkException
 
 from lakeloom.jobs import config, ingest, oracle_ingest
+from lakeloom.lakehouse.errors import SourceFailed
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.store import Lakehouse
 from tests.lakehouse.test_warc import PROSE, archive
@@ -48,6 +49,16 @@ def test_a_slice_of_common_crawl(lake: Lakehouse, crawl: WebServer) -> None:
     assert (rest.facts["files"], rest.facts["new_files"], rest.rows_out) == (5, 2, 16)
     again = run(lake, crawl, "0:5")
     assert all(holds for *_, holds in oracle_ingest.check(lake, rest, again))
+
+
+def test_a_pool_that_refuses_all_is_not_a_pool_of_dead_letters(lake: Lakehouse, crawl: WebServer) -> None:
+    crawl.forbidden = "/segments/"  # the list of files is open
+    with pytest.raises(SourceFailed, match=r"none of 3 files may be read.*00000\.warc\.gz: HTTP status 403 .*again$"):
+        run(lake, crawl, "0:3")
+    assert not lake.exists("bronze.dead_letters")
+    crawl.forbidden = "00000.warc"  # one refused file among others is a dead letter
+    report = run(lake, crawl, "0:2")
+    assert (report.rows_out, report.facts["open/PermissionError"]) == (4, 1)
 
 
 def test_a_file_that_stops_midway_is_read_by_the_next_run(lake: Lakehouse, crawl: WebServer) -> None:

@@ -213,7 +213,7 @@ def test_the_records_of_a_slice_of_common_crawl(mirror: WebServer, where: str) -
     for file in list_files(cfg.pool, Path()):
         with open_stream(file.address) as stream:
             size = stream.seek(0, io.SEEK_END)
-            found += list(records(stream, size, main_text, Limits()))  # type: ignore[arg-type] # a ByteSource
+            found += list(records(stream, size, main_text, Limits()))
     expected = [
         row for i in (1, 2, 3) for row in records(io.BytesIO(archives[i]), len(archives[i]), main_text, Limits())
     ]

@@ -150,7 +150,7 @@ def common_crawl(base: str) -> PoolConfig:
 def pages(address: str) -> list[str]:
     with open_stream(address) as stream:
         size = stream.seek(0, io.SEEK_END)
-        found = records(stream, size, main_text, Limits())  # type: ignore[arg-type] # a ByteSource
+        found = records(stream, size, main_text, Limits())
         return [row.text for row in found if isinstance(row, Page)]
 
 
@@ -252,6 +252,21 @@ def test_an_unknown_profile_is_told(store: Store, monkeypatch: pytest.MonkeyPatc
 
 def test_an_executor_without_credentials_fails_its_task(store: Store) -> None:
     with pytest.raises(SourceFailed, match="NoCredentials: Forbidden to a machine without credentials for S3; run"):
+        open_stream("s3://private/pool/sub/a.warc.gz")
+
+
+def test_an_executor_with_a_wrong_key_fails_its_task(strict: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIANOBODY")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    with pytest.raises(SourceFailed, match=r"NoCredentials: InvalidAccessKeyId: .*run the job again") as raised:
+        open_stream("s3://private/pool/sub/a.warc.gz")
+    assert "hush" not in str(raised.value)
+
+
+def test_an_executor_with_a_wrong_secret_fails_its_task(strict: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", strict.key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush")
+    with pytest.raises(SourceFailed, match="NoCredentials: SignatureDoesNotMatch: "):
         open_stream("s3://private/pool/sub/a.warc.gz")
 
 

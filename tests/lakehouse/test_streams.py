@@ -32,14 +32,14 @@ def test_a_lost_connection_is_not_damage(error: Exception) -> None:
     data = archive([PROSE.encode()] * 20)
     stream = Stream(Breaking(data, len(data) // 2, error), "https://loom.example/a.warc.gz")
     with pytest.raises(SourceFailed, match=r"a\.warc\.gz.*run the job again"):
-        list(records(stream, len(data), main_text, Limits()))  # type: ignore[arg-type] # as much of a file as it needs
+        list(records(stream, len(data), main_text, Limits()))
 
 
 def test_a_stream_reads_like_its_file(tmp_path: Path) -> None:
     path = tmp_path / "a.warc.gz"
     path.write_bytes(archive([PROSE.encode()] * 3))
     with open_stream(str(path)) as stream:
-        found = list(records(stream, path.stat().st_size, main_text, Limits()))  # type: ignore[arg-type] # as above
+        found = list(records(stream, path.stat().st_size, main_text, Limits()))
     assert found == list(records(io.BytesIO(path.read_bytes()), path.stat().st_size, main_text, Limits()))
 
 

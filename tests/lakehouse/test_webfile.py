@@ -214,7 +214,7 @@ def test_a_damaged_archive_gives_the_records_that_it_gives_on_disk(web: WebServe
     (web.folder / NAME).write_bytes(damaged)
     web.has_ranges, web.breaks = has_ranges, [len(pages) // 2]
     with open_stream(web.address_of(NAME)) as stream:
-        found = list(records(stream, len(damaged), main_text, Limits()))  # type: ignore[arg-type] # a ByteSource
+        found = list(records(stream, len(damaged), main_text, Limits()))
     assert found == list(records(io.BytesIO(damaged), len(damaged), main_text, Limits()))
     assert len(found) > 60
 
