@@ -16,7 +16,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.lakehouse import ledger
-from lakeloom.lakehouse.errors import Incomplete, SourceFailed
+from lakeloom.lakehouse.errors import Conflict, Incomplete, SourceFailed
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig, SourceFile, list_files
 from lakeloom.lakehouse.report import Report
@@ -66,8 +66,7 @@ def run(spark: SparkSession, cfg: IngestConfig) -> Report:
     lake = Lakehouse(spark, cfg.lakehouse)
     files = list_files(cfg.pool, Path(cfg.lakehouse.root))
     spark.dataSource.register(WarcDataSource)
-    new = _plan(lake, cfg, files)
-    batches = _pending(lake, cfg, files)
+    new, batches = _planned(lake, cfg, files)
     if batches:
         _check_readable(files)
     for number, (batch_id, batch) in enumerate(sorted(batches.items()), start=1):
@@ -104,21 +103,36 @@ def _check_readable(files: Sequence[SourceFile]) -> None:
         )
 
 
-def _plan(lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]) -> int:
-    """Commit which new file belongs to which batch; the number of new files."""
+def _planned(
+    lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]
+) -> tuple[int, dict[str, list[SourceFile]]]:
+    """How many files are new, and the batches to do by batch id: theirs, and those that earlier runs did not finish."""
     lake.create("bronze.files")
-    pool = cfg.pool.name
-    listed = {file_id(pool, file.path, file.num_bytes): file for file in files}
-    known = lake.read("bronze.files").where(F.col("pool") == pool).select("file_id")
+    listed = {file_id(cfg.pool.name, file.path, file.num_bytes): file for file in files}
+    known = lake.read("bronze.files").where(F.col("pool") == cfg.pool.name)
     # From Arrow: a list of tuples would start Python workers to turn it into rows.
     offered = lake.spark.createDataFrame(pa.table({"file_id": list(listed)}))
-    keys = [row["file_id"] for row in offered.join(known, "file_id", "left_anti").toLocalIterator()]
-    new = sorted(((listed[key], key) for key in keys), key=lambda pair: pair[0].path)
-    if not new:
-        return 0
+    rows = offered.join(known, "file_id", "full").where("batch_id IS NULL OR ingested_at IS NULL")
+    new, batches = list[tuple[SourceFile, str]](), defaultdict[str, list[SourceFile]](list)
+    for row in rows.select("file_id", "path", "num_bytes", "batch_id").toLocalIterator():
+        if row["batch_id"] is None:
+            new.append((listed[row["file_id"]], row["file_id"]))
+            continue
+        # A file that left the pool after it was planned still gets its row: it can't be opened, and that is recorded.
+        missing = SourceFile(row["path"], f"{cfg.pool.name}/{row['path']}", row["num_bytes"])
+        batches[row["batch_id"]].append(listed.get(row["file_id"], missing))
+    made = _batches(sorted(new, key=lambda pair: pair[0].path), cfg.batch_bytes)
+    if new:
+        _plan(lake, cfg.pool.name, made)
+    batches |= {batch_id: [file for file, _ in batch] for batch_id, batch in made}
+    return len(new), {batch_id: sorted(batch, key=lambda file: file.path) for batch_id, batch in batches.items()}
+
+
+def _plan(lake: Lakehouse, pool: str, batches: Sequence[tuple[str, list[tuple[SourceFile, str]]]]) -> None:
+    """Commit which new file belongs to which batch. Raises Conflict where another ingest has planned one of them."""
     rows = [
         {"file_id": key, "pool": pool, "path": file.path, "num_bytes": file.num_bytes, "batch_id": batch_id}
-        for batch_id, batch in _batches(new, cfg.batch_bytes)
+        for batch_id, batch in batches
         for file, key in batch
     ]
     schema = pa.schema([table("bronze.files").schema.field(name) for name in rows[0]])
@@ -127,8 +141,9 @@ def _plan(lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]) -> in
     columns["planned_at"] = F.current_timestamp()
     # A merge, not an append: of two ingests that plan the same file at once, Delta lets one commit.
     merge = lake.delta("bronze.files").alias("old").merge(planned.alias("new"), F.expr("old.file_id = new.file_id"))
-    merge.whenNotMatchedInsert(values=columns).execute()
-    return len(new)
+    done = merge.whenNotMatchedInsert(values=columns).execute().first()
+    if done is None or done["num_inserted_rows"] != len(rows):
+        raise Conflict(f"pool {pool!r}: another ingest planned its files at the same time; run this one again")
 
 
 def _batches(
@@ -146,19 +161,6 @@ def _batches(
         groups[-1].append((file, key))
         room -= size
     return [(identity("batch", *(key for _, key in group)), group) for group in groups]
-
-
-def _pending(lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]) -> dict[str, list[SourceFile]]:
-    """Batches that were planned and not finished, this run's and earlier ones', by batch id."""
-    rows = lake.read("bronze.files").where((F.col("pool") == cfg.pool.name) & F.col("ingested_at").isNull())
-    address = {(file.path, file.num_bytes): file for file in files}
-    batches = defaultdict[str, list[SourceFile]](list)
-    for row in rows.select("path", "num_bytes", "batch_id").toLocalIterator():
-        key = (row["path"], row["num_bytes"])
-        # A file that left the pool after it was planned still gets its row: it can't be opened, and that is recorded.
-        missing = SourceFile(row["path"], f"{cfg.pool.name}/{row['path']}", row["num_bytes"])
-        batches[row["batch_id"]].append(address.get(key, missing))
-    return {batch_id: sorted(batch, key=lambda file: file.path) for batch_id, batch in batches.items()}
 
 
 def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile]) -> None:

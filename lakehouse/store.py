@@ -84,8 +84,7 @@ class Lakehouse:
 
     def append(self, rows: DataFrame, name: str, *, txn: str) -> Commit:
         """Append once: a transaction name that is in the table's log already writes nothing."""
-        self.create(name)
-        before = self.version(name)
+        before = 0 if self.create(name) else self.version(name)
         shape = table(name).schema
         typed = rows.select(*[F.col(field.name).cast(sql_type(field.type)).alias(field.name) for field in shape])
         writer = typed.write.format("delta").mode("append").option("userMetadata", txn)
@@ -123,10 +122,10 @@ class Lakehouse:
         first = min(rows, key=lambda row: int(row["version"]))
         return Commit(name, int(first["version"]), int(first["n"] or 0), is_new=False)
 
-    def create(self, name: str) -> None:
-        """Make the table from its schema if it isn't there."""
+    def create(self, name: str) -> bool:
+        """Make the table from its schema if it isn't there; whether it was made."""
         if self.exists(name):
-            return
+            return False
         spec = table(name)
         builder = DeltaTable.createIfNotExists(self.spark).comment(spec.about)
         builder = builder.tableName(self._name(name)) if self.cfg.catalog else builder.location(self._path(name))
@@ -136,6 +135,7 @@ class Lakehouse:
         if spec.cluster_by:
             builder = builder.clusterBy(*spec.cluster_by)
         builder.execute()
+        return True
 
     def publish_names(self) -> None:
         """Give this session's catalog the names of the tables that exist, for SQL typed by people."""

@@ -8,7 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.jobs import ingest, oracle_ingest
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.errors import ConfigError, Conflict, Incomplete
 from lakeloom.lakehouse.pools import PoolConfig, SourceFile
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.sources import WarcDataSource, pack
@@ -148,6 +148,20 @@ def test_a_row_that_is_lost_on_its_way_stops_the_batch(lake: Lakehouse, folder: 
     with pytest.raises(Incomplete, match=r"hold 14 pages, and bronze.pages got 11 rows"):
         ingest._ingest(losing, config(lake, folder), "b", files)
     assert not lake.exists("bronze.dead_letters")
+
+
+def test_two_ingests_that_plan_the_same_file_at_once(lake: Lakehouse, folder: Path) -> None:
+    """The second planned from a table that did not have the first one's plan yet."""
+    run(lake, folder)
+
+    class Late(Lakehouse):
+        def read(self, name: str, version: int | None = None) -> DataFrame:
+            return super().read(name, version).limit(0) if name == "bronze.files" else super().read(name, version)
+
+    files = [SourceFile(path.name, str(path), path.stat().st_size) for path in sorted(folder.iterdir())]
+    with pytest.raises(Conflict, match="another ingest planned its files at the same time"):
+        ingest._planned(Late(lake.spark, lake.cfg), config(lake, folder), files)
+    assert lake.read("bronze.files").count() == len(files)
 
 
 def test_a_wrong_pool_is_one_line_and_writes_nothing(lake: Lakehouse, tmp_path: Path) -> None:
