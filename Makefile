@@ -13,6 +13,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE := 1
 export HF_DATASETS_OFFLINE := 1
 
+# Networks that inspect TLS have their own certificate among the machine's.
+export UV_SYSTEM_CERTS := true
+
 .DEFAULT_GOAL := help
 .PHONY: help env java demo test test-fast lint format bench oracle oracle-ingest reference requirements dist clean
 

@@ -165,22 +165,15 @@ def _batches(
 
 def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile]) -> None:
     """Read a batch once, check its counts, and mark its files done: only then do other jobs see its pages."""
-    name = f"staging/ingest/{batch_id}"
-    entries = lake.folder(name)
+    entries = lake.folder(f"staging/ingest/{batch_id}")
     published = _pages(lake, cfg, batch_id, files, entries)
-    rows = (
-        lake.spark.read.schema(ddl(SCHEMA))
-        .parquet(str(entries))
-        .withColumns({"pool": F.lit(cfg.pool.name), "batch_id": F.lit(batch_id)})
-    )
-    counts = _count(rows).persist()
+    counts = ledger.counts(entries)
     _check(counts, len(files), published.num_rows)
-    dead = rows.where("kind IN ('dead', 'other')").withColumns(
-        {"source": F.col("path"), "seen_at": F.current_timestamp()}
-    )
+    rows = lake.spark.read.schema(ddl(SCHEMA)).parquet(str(entries)).where("kind IN ('dead', 'other')")
+    about = {"pool": F.lit(cfg.pool.name), "batch_id": F.lit(batch_id)}
+    dead = rows.withColumns({**about, "source": F.col("path"), "seen_at": F.current_timestamp()})
     lake.append(dead, "bronze.dead_letters", txn=f"ingest/{batch_id}")
-    _mark_done(lake, counts)
-    counts.unpersist()
+    _mark_done(lake, lake.spark.createDataFrame(counts))
     ledger.remove(entries)
 
 
@@ -226,25 +219,11 @@ def _read(spark: SparkSession, cfg: IngestConfig, files: Sequence[SourceFile], e
     return spark.read.format("warc").options(**options).load()
 
 
-def _count(rows: DataFrame) -> DataFrame:
-    """Per file of a ledger: the reader's own count of records, those that are no pages, and so the pages."""
-
-    def total(*kinds: str) -> Column:
-        return F.coalesce(F.sum(F.when(F.col("kind").isin(*kinds), F.col("num_records"))), F.lit(0))
-
-    counts = rows.groupBy("file_id").agg(
-        total("file").alias("num_records"), total("dead", "other").alias("num_dead"), F.max("cpu_s").alias("cpu_s")
-    )
-    return counts.withColumn("num_pages", F.col("num_records") - F.col("num_dead"))
-
-
-def _check(counts: DataFrame, num_files: int, num_rows: int) -> None:
-    totals = F.count("*").alias("files"), F.coalesce(F.sum("num_pages"), F.lit(0)).alias("pages")
-    row = counts.agg(*totals).first()
-    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
-    if row["files"] != num_files or row["pages"] != num_rows:
+def _check(counts: pa.Table, num_files: int, num_rows: int) -> None:
+    num_pages = sum(counts["num_pages"].to_pylist())
+    if counts.num_rows != num_files or num_pages != num_rows:
         raise Incomplete(
-            f"ingest read {row['files']} of {num_files} files; they hold {row['pages']} pages, and bronze.pages got "
+            f"ingest read {counts.num_rows} of {num_files} files; they hold {num_pages} pages, and bronze.pages got "
             f"{num_rows} rows; the batch stays unpublished: no other job reads its pages"
         )
 

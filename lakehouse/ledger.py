@@ -11,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from lakeloom.lakehouse.rows import SCHEMA
@@ -27,6 +30,30 @@ def writer(folder: str, name: str) -> Iterator[pq.ParquetWriter]:
         aside.replace(final)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def counts(folder: Path) -> pa.Table:
+    """Per file_id: the reader's own count of records, those that are no pages, and so the pages; CPU seconds.
+
+    A row a file of one batch: read here, since a job of Spark's for it costs more than the reading.
+    """
+    rows = ds.dataset([str(path) for path in sorted(folder.glob("[!_]*.parquet"))], schema=SCHEMA, format="parquet")
+    table = rows.to_table(["file_id", "kind", "num_records", "cpu_s"])
+    is_file = pc.equal(table["kind"], "file")
+    zero = pa.scalar(0, pa.int64())
+    table = table.append_column("num_total", pc.if_else(is_file, table["num_records"], zero))
+    table = table.append_column("num_dead", pc.if_else(is_file, zero, table["num_records"]))
+    sums = table.group_by("file_id").aggregate([("num_total", "sum"), ("num_dead", "sum"), ("cpu_s", "max")])
+    num_records, num_dead = sums["num_total_sum"], sums["num_dead_sum"]
+    return pa.table(
+        {
+            "file_id": sums["file_id"],
+            "num_records": num_records,
+            "num_dead": num_dead,
+            "num_pages": pc.subtract(num_records, num_dead),
+            "cpu_s": sums["cpu_s_max"],
+        }
+    )
 
 
 def clear(folder: Path) -> None:
