@@ -21,7 +21,7 @@ _SPREAD = np.uint64(0x9E3779B97F4A7C15)  # Fibonacci hashing: the high bits choo
 
 
 @kernel
-def _slot(key: np.uint64, keys: Hashes, counts: Ints, bits: int) -> int:
+def slot(key: np.uint64, keys: Hashes, counts: Ints, bits: int) -> int:
     """Slot of `key` in an open table of 2**bits slots, taken if it was free; its count goes up by one."""
     slot = integer((key * _SPREAD) >> np.uint64(64 - bits))
     while counts[slot] and keys[slot] != key:
@@ -32,7 +32,7 @@ def _slot(key: np.uint64, keys: Hashes, counts: Ints, bits: int) -> int:
 
 
 @kernel
-def _table_bits(num_keys: int) -> int:
+def table_bits(num_keys: int) -> int:
     """Bits of a table that is at most half full."""
     bits = 1
     while 1 << bits < 2 * num_keys:
@@ -59,7 +59,7 @@ def _repeated_segments(
     data: Bytes, start: int, end: int, num_newlines: int, max_segments: int, table: Characters
 ) -> Doubles:
     """Shares of segments and of characters in repeated segments; a segment ends at 1 or 2 newlines."""
-    bits = _table_bits(max_segments)
+    bits = table_bits(max_segments)
     keys, counts = np.empty(1 << bits, np.uint64), np.zeros(1 << bits, np.int64)
     slots, lengths = np.empty(max_segments, np.int64), np.empty(max_segments, np.int64)
     num_segments, begin = 0, start
@@ -71,8 +71,8 @@ def _repeated_segments(
             stop += 1
         first, last = strip(data, begin, stop, table)
         if first < last:
-            segment_hash, num_chars = _hash(data, first, last)
-            slots[num_segments] = _slot(segment_hash, keys, counts, bits)
+            value, num_chars = segment_hash(data, first, last)
+            slots[num_segments] = slot(value, keys, counts, bits)
             lengths[num_segments] = num_chars
             num_segments += 1
         begin = stop + num_newlines
@@ -80,7 +80,7 @@ def _repeated_segments(
 
 
 @kernel
-def _hash(data: Bytes, start: int, end: int) -> tuple[np.uint64, int]:
+def segment_hash(data: Bytes, start: int, end: int) -> tuple[np.uint64, int]:
     """FNV-1a of the bytes, and how many characters they are."""
     value, num_chars = FNV_OFFSET, 0
     for place in range(start, end):
@@ -124,7 +124,7 @@ def ngram_shares_between(data: Bytes, starts: Ints, ends: Ints, table: Character
         room = max(room, ends[number] - starts[number] + 1)
     hashes, offsets = np.empty(room, np.uint64), np.empty(room, np.int64)
     places, slots = np.empty(room, np.int64), np.empty(room, np.int64)
-    bits = _table_bits(room)
+    bits = table_bits(room)
     keys, counts = np.empty(1 << bits, np.uint64), np.zeros(1 << bits, np.int64)
     for number in range(len(starts)):
         if starts[number] == ends[number]:
@@ -148,11 +148,11 @@ def ngram_shares_between(data: Bytes, starts: Ints, ends: Ints, table: Character
 @kernel
 def _repeated_words(hashes: Hashes, places: Ints, slots: Ints, keys: Hashes, counts: Ints) -> int:
     """Fill `places` and `slots` with the words that occur twice or more; their number."""
-    bits = _table_bits(len(hashes))
+    bits = table_bits(len(hashes))
     counts[: 1 << bits] = 0
     for place in range(len(hashes)):
         places[place] = place
-        slots[place] = _slot(hashes[place], keys, counts, bits)
+        slots[place] = slot(hashes[place], keys, counts, bits)
     return _keep_repeated(len(hashes), places, slots, counts)
 
 
@@ -170,14 +170,14 @@ def _keep_repeated(num: int, places: Ints, slots: Ints, counts: Ints) -> int:
 @kernel
 def _count_grams(num: int, places: Ints, slots: Ints, keys: Hashes, counts: Ints) -> int:
     """Replace repeated (n-1)-grams by the n-grams that begin and end with one, counted; their number."""
-    bits = _table_bits(num)
+    bits = table_bits(num)
     counts[: 1 << bits] = 0
     num_grams = 0
     for entry in range(num - 1):
         if places[entry + 1] == places[entry] + 1:
             key = np.uint64(slots[entry]) << np.uint64(32) | np.uint64(slots[entry + 1])
             places[num_grams] = places[entry]
-            slots[num_grams] = _slot(key, keys, counts, bits)
+            slots[num_grams] = slot(key, keys, counts, bits)
             num_grams += 1
     return num_grams
 
