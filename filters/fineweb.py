@@ -50,7 +50,7 @@ def _counts(index: TextIndex, max_chars: int) -> Ints:
 
 @cache
 def terminals() -> Ints:
-    """Code points of which Sentence_Break is ATerm or STerm, in order."""
+    """Code points of which Sentence_Break is ATerm or STerm, in order; planes 2 and up have none."""
     ends = {SentenceBreak.ATERM, SentenceBreak.STERM}
     return np.array([code for code in range(0x20000) if sentence_break(chr(code)) in ends], np.int64)
 

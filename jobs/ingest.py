@@ -87,7 +87,7 @@ def _check_readable(files: Sequence[SourceFile]) -> None:
     It is asked now, since a file of the dead letters is done and would not be read again with better credentials.
     """
     refused = list[str]()
-    for file in files[:: max(1, len(files) // _PROBES)]:
+    for file in files[:: max(1, -(-len(files) // _PROBES))]:
         try:
             open_stream(file.address).close()
         except PermissionError as error:

@@ -1,17 +1,14 @@
 """FineWeb's signals against the same rules in plain Python, and the recipe on pages of each kind."""
 
-from importlib.resources import files
-
 import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
 from uniseg.sentencebreak import SentenceBreak, sentence_break
 
 from lakeloom.filters import fineweb
-from lakeloom.filters.chain import Chain, Recipe
 from lakeloom.filters.textindex import TextIndex
+from tests.filters.shipped import verdict
 
 TEXTS = st.text(
     st.one_of(st.sampled_from('ab \n\n.!?"\u3002\u2026\u00a0\u0964,'), st.characters(codec="utf-8")), max_size=40
@@ -71,16 +68,6 @@ PROSE = [
 ]
 
 
-def verdict(text: str) -> str | None:
-    read = OmegaConf.to_container(OmegaConf.create((files("lakeloom.conf") / "recipe" / "fineweb.yaml").read_text()))
-    assert isinstance(read, dict)
-    chain = Chain(Recipe.from_config({str(key): value for key, value in read.items()}))
-    page = {"doc_id": ["d"], "url": ["http://loom.example"], "text": [text]}
-    batch = pa.record_batch({key: pa.array(value, pa.string()) for key, value in page.items()})
-    (dropped,) = chain.apply(batch).dropped_by.to_pylist()
-    return None if dropped is None else str(dropped)
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -95,4 +82,4 @@ def verdict(text: str) -> str | None:
     ],
 )
 def test_verdicts(text: str, expected: str | None) -> None:
-    assert verdict(text) == expected
+    assert verdict("fineweb", text) == expected

@@ -1,12 +1,8 @@
 """conf/recipe/gopher.yaml keeps and drops what the paper's appendix A.1.1 says, on both sides of each bound."""
 
-from importlib.resources import files
-
-import pyarrow as pa
 import pytest
-from omegaconf import OmegaConf
 
-from lakeloom.filters.chain import Chain, Recipe
+from tests.filters.shipped import verdict
 
 # Some sixty English words, none repeated, two of the paper's stop words.
 PROSE = (
@@ -16,16 +12,6 @@ PROSE = (
     "story picture music theatre language history science numbers energy water forest animals engine bridge street"
 )
 WORDS = PROSE.split()
-
-
-def verdict(text: str) -> str | None:
-    read = OmegaConf.to_container(OmegaConf.create((files("lakeloom.conf") / "recipe" / "gopher.yaml").read_text()))
-    assert isinstance(read, dict)
-    chain = Chain(Recipe.from_config({str(key): value for key, value in read.items()}))
-    page = {"doc_id": ["d"], "url": ["http://loom.example"], "text": [text]}
-    batch = pa.record_batch({key: pa.array(value, pa.string()) for key, value in page.items()})
-    (dropped,) = chain.apply(batch).dropped_by.to_pylist()
-    return str(dropped) if dropped is not None else None
 
 
 def lines(words: list[str], num_marked: int, begin: str = "", end: str = "") -> str:
@@ -64,4 +50,4 @@ FEW = [word for word in WORDS if word != "the"]
     ],
 )
 def test_verdicts(text: str, expected: str | None) -> None:
-    assert verdict(text) == expected
+    assert verdict("gopher", text) == expected
