@@ -15,9 +15,10 @@ from lakeloom.lakehouse.errors import ConfigError, unknown
 # A parameter of this type takes the id of an earlier signal step and receives that step's numbers.
 Earlier = Annotated[pa.DoubleArray, "earlier signal"]
 
-# A whole number from 1; a regular expression.
+# A whole number from 1; a regular expression; the path of a file, or of a folder of files.
 Positive = Annotated[int, "from 1"]
 Regex = Annotated[str, "regular expression"]
+Listing = Annotated[Path, "file or folder"]
 
 _WORDS = {
     int: "a whole number",
@@ -71,6 +72,10 @@ def _converted(value: object, kind: object, what: str) -> object:
         if not Path(value).is_file():
             raise ConfigError(f"{what}: no file {str(value)!r}; give the path of an existing file")
         return Path(value)
+    elif kind is Listing and isinstance(value, str | Path):
+        if not Path(value).exists():
+            raise ConfigError(f"{what}: no file or folder {str(value)!r}; give the path of a list or a folder of lists")
+        return Path(value)
     elif kind is Regex and isinstance(value, str):
         _check_regex(value, what)
         return value
@@ -98,7 +103,7 @@ def _fits(value: object, kind: object) -> bool:
         return isinstance(value, str)
     if kind is Positive:
         return type(value) is int and value >= 1
-    if kind is Path:
+    if kind in (Path, Listing):
         return isinstance(value, str | Path)
     return type(value) is kind or (kind is float and type(value) is int)
 
@@ -115,6 +120,8 @@ def describe(kind: object) -> str:
         return "the id of an earlier signal"
     if kind is Positive:
         return "a whole number from 1"
+    if kind is Listing:
+        return "the path of a file or folder"
     if kind is Regex:
         return "a regular expression"
     return next((words for known, words in _WORDS.items() if known is kind), str(kind))

@@ -154,7 +154,10 @@ def _number(value: object, where: str) -> float:
 
 
 def _canonical(value: object) -> Json:
-    """A parameter as JSON; a file as the hash of its bytes."""
+    """A parameter as JSON; a file as the hash of its bytes, a folder as those of its files by name."""
+    if isinstance(value, Path) and value.is_dir():
+        files = sorted(path for path in value.rglob("*") if path.is_file())
+        return {path.relative_to(value).as_posix(): _canonical(path) for path in files}
     if isinstance(value, Path):
         return {"sha256": hashlib.sha256(value.read_bytes()).hexdigest()}
     if isinstance(value, tuple):

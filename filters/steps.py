@@ -19,7 +19,7 @@ import pyarrow as pa
 from lakeloom.filters.parameters import Earlier, Parameters
 from lakeloom.lakehouse.errors import ConfigError, unknown
 
-__all__ = ["Earlier", "Function", "Kind", "Page", "Step", "edit", "mapper", "names", "signal", "step"]
+__all__ = ["Earlier", "Function", "Kind", "Page", "Step", "check", "edit", "mapper", "names", "signal", "step"]
 
 Page = dict[str, object]
 Function = Callable[..., pa.Array]
@@ -35,6 +35,7 @@ INPUTS = {
 }
 
 _REGISTRY: dict[tuple[Kind, str], "Step"] = {}
+_CHECKS: dict[Function | Mapper, Callable[..., object]] = {}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,13 @@ class Step:
 
     def checked(self, parameters: dict[str, object], where: str) -> dict[str, object]:
         """All parameters, defaults filled in; a ConfigError names what is unknown, missing or mistyped."""
-        return Parameters(self.parameters, self.defaults).checked(parameters, f"{self.kind} {self.name!r}", where)
+        filled = Parameters(self.parameters, self.defaults).checked(parameters, f"{self.kind} {self.name!r}", where)
+        if self.function in _CHECKS:
+            try:
+                _CHECKS[self.function](**filled)
+            except ConfigError as error:
+                raise ConfigError(f"{where}: {error}") from error
+        return filled
 
 
 def signal(function: F) -> F:
@@ -68,6 +75,11 @@ def edit(*, drops_empty: bool) -> Callable[[F], F]:
         return function
 
     return mark
+
+
+def check(function: Function, test: Callable[..., object]) -> None:
+    """Let `test`, given all parameters, refuse what their types allow by a ConfigError: before any data is read."""
+    _CHECKS[function] = test
 
 
 def mapper(function: M) -> M:
