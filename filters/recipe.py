@@ -14,6 +14,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from lakeloom.filters import extends
 from lakeloom.filters.steps import Earlier, Kind, Step, step
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import Json, identity
@@ -70,7 +71,7 @@ class Recipe:
 
     @classmethod
     def from_config(cls, config: Mapping[str, object], allow: Collection[str] = ()) -> Recipe:
-        """Read `name` and `steps`, or `dclm`; every mistake is a ConfigError naming recipe, step number and step.
+        """Read `dclm`, or `name`, `steps` and what extends.py adds; a ConfigError names recipe, step number and step.
 
         `allow` names the functions of users' own that the mapper `custom` may import.
         """
@@ -78,16 +79,14 @@ class Recipe:
             from lakeloom.filters import dclm  # it makes recipes itself
 
             return dclm.from_config(config)
-        for key in config:
-            if key not in ("name", "steps"):
-                raise unknown("recipe key", str(key), ("name", "steps"), f"recipe {config.get('name')!r}")
+        extends.check_keys(config, f"recipe {config.get('name')!r}")
         name, rows = config.get("name"), config.get("steps")
         if not isinstance(name, str) or not name:
             raise ConfigError(f"recipe: name is {name!r}; give it a name")
         if not isinstance(rows, list | tuple):
             raise ConfigError(f"recipe {name!r}: steps is {rows!r}; give a list, [] for none")
         steps: list[RecipeStep] = []
-        for number, row in enumerate(rows):
+        for number, row in enumerate([*extends.steps_before(config, f"recipe {name!r}"), *rows]):
             steps.append(_parse(row, f"recipe {name!r}, step {number}", steps))
             _check_allowed(steps[-1], allow)
         return cls(name, tuple(steps))

