@@ -43,8 +43,8 @@ java:  ## a JDK in .jdk/, for a machine without Java and without root
 demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their scores and a report
 	$(BIN)/lakeloom demo $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
 
-test: $(STAMP)  ## all tests
-	$(RUN) pytest
+test: $(STAMP)  ## all tests, those of the Spark session beside the others
+	$(RUN) pytest -n 2 --dist loadgroup
 
 test-fast: $(STAMP)  ## tests without Spark, training or processes: about a minute
 	$(RUN) pytest -m "not spark and not slow"
@@ -72,8 +72,9 @@ oracle: $(STAMP)  ## agreement with DCLM's own decisions: make oracle DIR=folder
 oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
 	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"
 
-reference: $(STAMP)  ## docs/reference.md from the code
+reference: $(STAMP)  ## docs/reference.md and docs/filters.md from the code
 	@$(RUN) lakeloom.jobs.reference > docs/reference.md
+	@$(RUN) lakeloom.jobs.filters_page > docs/filters.md
 
 requirements:  ## resolve requirements.txt anew
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --all-extras --no-header --no-annotate --no-emit-index-url --upgrade pyproject.toml --output-file requirements.txt

@@ -1,11 +1,9 @@
-"""make reference: docs/reference.md, written from the jobs, settings, recipes' steps and tables themselves."""
+"""make reference: docs/reference.md, written from the jobs, settings and tables; filters_page.py has the steps."""
 
-import inspect
 import sys
 from pathlib import Path
 
 import lakeloom.conf
-from lakeloom.filters import steps
 from lakeloom.filters.dclm_plan import TABLE
 from lakeloom.jobs.cli import JOBS
 from lakeloom.lakehouse.session import sql_type
@@ -22,7 +20,6 @@ def markdown() -> str:
         "Written by `make reference` from the code; tests compare it.",
         _jobs(),
         _groups(),
-        _steps(),
         _dclm(),
         _tables(),
     ]
@@ -55,22 +52,6 @@ def _groups() -> str:
             *rows,
         ]
     )
-
-
-def _steps() -> str:
-    parts = [
-        "## Steps of a recipe",
-        "A signal measures, its bounds (`min`, `max`, `above`, `below`) decide; an edit changes the text; a mapper is "
-        "a Python function of a page with all its keys, as DCLM's are.",
-    ]
-    for kind in ("signal", "edit", "mapper"):
-        parts.append(f"### {kind.capitalize()}s")
-        for name in steps.names(kind):
-            step = steps.step(kind, name, "reference")
-            parameters = ", ".join(f"`{parameter}`" for parameter in step.parameters) or "none"
-            about = " ".join((inspect.getdoc(step.function) or "").split())
-            parts.append(f"**{name}** (parameters: {parameters}). {about}")
-    return "\n\n".join(parts)
 
 
 def _dclm() -> str:

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 from pyspark.sql import SparkSession
 
-from lakeloom.jobs import cli, reference
+from lakeloom.jobs import cli, filters_page, reference
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from tests.lakehouse.test_warc import PROSE, archive
 
@@ -120,6 +120,7 @@ def test_commands_of_the_documentation(demo: Lakehouse, home: Path, page: str, c
 
 def test_the_reference_is_what_the_code_says() -> None:
     assert (ROOT / "docs" / "reference.md").read_text() == reference.markdown(), "run make reference"
+    assert (ROOT / "docs" / "filters.md").read_text() == filters_page.markdown(), "run make reference"
 
 
 class Widgets:

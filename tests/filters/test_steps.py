@@ -106,3 +106,14 @@ def test_steps_are_found_in_a_zip(tmp_path: Path) -> None:
     ).stdout.split()
     assert found[0].startswith(str(archive))
     assert found[1:] == steps.names("signal")
+
+
+def test_the_filter_that_the_how_to_adds_works() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text(encoding="utf-8")
+    block = page.split("## Add a filter")[1].split("```python\n")[1].split("```")[0]
+    use = """
+from lakeloom.filters.steps import step
+found = step("signal", "exclamation_ratio", "here").function(pa.array(["a!b!", "", None]))
+assert found.to_pylist() == [0.5, None, None], found
+"""
+    subprocess.run([sys.executable, "-c", block + use], check=True, timeout=120)
