@@ -14,8 +14,8 @@ _ABOUT = """\
 
 Written by `make reference` from the functions' docstrings; a test compares it. A recipe (`conf/recipe/`, or a YAML of
 your own) lists steps in order. A **signal** measures a page, and its bounds decide: `min` and `max` allow the bound
-itself, `above` and `below` do not; a signal without bounds is only kept as a number. A page without a value (null, as
-there is nothing to measure) keeps no bound. An **edit** changes the text that later steps read. A **mapper** is a Python
+itself, `above` and `below` do not; a signal without bounds is only kept as a number. A page without a value (null:
+nothing to measure) keeps no bound. An **edit** changes the text that later steps read. A **mapper** is a Python
 function of a page with all its keys, as DCLM's are.
 
 A new filter is a function in a file of `filters/`, found by its name: see [how to add one](how-to.md#add-a-filter)."""
