@@ -43,8 +43,8 @@ java:  ## a JDK in .jdk/, for a machine without Java and without root
 demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their scores and a report
 	$(BIN)/lakeloom demo $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
 
-test: $(STAMP)  ## all tests, those of the Spark session beside the others
-	$(RUN) pytest -n 2 --dist loadgroup
+test: $(STAMP)  ## all tests
+	$(RUN) pytest
 
 test-fast: $(STAMP)  ## tests without Spark, training or processes: about a minute
 	$(RUN) pytest -m "not spark and not slow"

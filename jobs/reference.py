@@ -5,6 +5,7 @@ from pathlib import Path
 
 import lakeloom.conf
 from lakeloom.filters.dclm_plan import TABLE
+from lakeloom.filters.steps import load_all
 from lakeloom.jobs.cli import JOBS
 from lakeloom.lakehouse.session import sql_type
 from lakeloom.lakehouse.tables import TABLES
@@ -55,6 +56,7 @@ def _groups() -> str:
 
 
 def _dclm() -> str:
+    load_all()  # the translations enter their table as they are imported
     rows = []
     for name, entry in sorted(TABLE.items()):
         arguments = ", ".join(f"`{argument}`" for argument in entry.parameters.kinds) or "none"

@@ -1,7 +1,7 @@
 """Fixtures of the whole suite: one Spark session, a lakehouse for each test, the shared data if present."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,14 +18,6 @@ os.environ.update(
 )
 
 SHARED = Path(__file__).parent.parent.parent / "shared"
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share something dear stay in one process: all of the Spark session, and the others of a file."""
-    for item in items:
-        fixtures: Sequence[str] = getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("spark" if "spark" in fixtures else item.nodeid.split("::")[0]))
 
 
 @pytest.fixture(scope="session")
