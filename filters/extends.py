@@ -1,11 +1,7 @@
 """What a recipe says beside its steps: a shipped recipe whose steps come before its own, and the files it needs.
 
-name: mine
-extends: refinedweb
-needs: {model: a fastText classifier; where to get it}
-model: null            # recipe.model=PATH
-steps:
-  - {signal: high_quality_probability, model_file: "${...model}", above: 0.018112}
+The keys: `extends: refinedweb`; `needs: {model: where to get it}`, settings and what to say of each; `model: null`, the
+setting itself, which recipe.model=PATH gives and a step reads as "${...model}".
 """
 
 from collections.abc import Mapping

@@ -57,7 +57,8 @@ class Span(NamedTuple):
 def num_personal_data(index: TextIndex, *, kinds: tuple[Kind, ...] = KINDS, region: str = "") -> pa.DoubleArray:
     """How many mail addresses, IBANs, card numbers, public IP addresses and phone numbers are in the text.
 
-    Phone numbers count with their country code; with a `region` (US, DE) also as they are written there.
+    Phone numbers count with their country code; with a `region` (US, DE) also as they are written there; after
+    10,000 candidates of a text that are none, the rest of it is not looked through for them.
     """
     counts = [np.nan if text is None else len(personal_data(text, kinds, region)) for text in index.strings]
     return index.doubles(np.array(counts, np.float64))
@@ -142,7 +143,7 @@ def _addresses(text: str, _: str) -> Iterator[tuple[int, int]]:
 
 
 def _phones(text: str, region: str) -> Iterator[tuple[int, int]]:
-    if not region and "+" not in text and "＋" not in text:  # noqa: RUF001 (the full-width sign is one of those meant)
+    if not region and "+" not in text and "\uff0b" not in text:  # the full-width plus sign
         return
     matcher = phonenumbers.PhoneNumberMatcher(text, region or None, max_tries=_MAX_TRIES)
     for match in matcher:

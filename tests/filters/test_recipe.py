@@ -1,6 +1,7 @@
 """Recipes read from YAML: identity by what they do, one clear line for each mistake."""
 
 import pickle
+import re
 from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
@@ -145,3 +146,22 @@ def test_wrong_keys_and_names() -> None:
         Recipe.from_config({"name": "mine", "step": []})
     with pytest.raises(ConfigError, match="name is None"):
         Recipe.from_config({"steps": []})
+
+
+def test_recipes_that_the_how_to_shows_are_valid(model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for category in ("adult", "gambling", "malware"):
+        path = tmp_path / "blacklists" / category / "domains"
+        path.parent.mkdir(parents=True)
+        path.write_text("bad.example\n")
+    (tmp_path / "my-domains.txt").write_text("bad.example\n")
+    page = (Path(__file__).parents[2] / "docs" / "how-to.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```yaml\n(name: mine\n.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) >= 3
+    for block in blocks:
+        read = OmegaConf.create(block)
+        if "model" in read:
+            read = OmegaConf.merge(read, {"model": model})
+        plain = OmegaConf.to_container(read, resolve=True)
+        assert isinstance(plain, dict)
+        assert Recipe.from_config({str(key): value for key, value in plain.items()}).steps
