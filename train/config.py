@@ -77,6 +77,10 @@ class TrainConfig:
     device: str  # auto, cpu, cuda
     precision: str  # auto, fp32, mixed, bf16
     micro_batch: int | None  # sequences a process and micro-step; null: by scale.accumulation
+    compile: str  # off, blocks, model; auto: blocks on a GPU, off on a CPU
+    attention: str  # auto, flash, cudnn, efficient, math
+    loss_chunk: int | None  # tokens whose logits are in memory at a time; null: by the device
+    zero_stage: int  # 1, 2
     allow_repeats: bool  # more than one epoch
     save_every: int  # steps between checkpoints; 0: only when told to stop
 

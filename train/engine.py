@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lakeloom.train import optim
+from lakeloom.train import attention, optim
 from lakeloom.train.checkpoint import State
 from lakeloom.train.loss import Objective
 from lakeloom.train.plan import Plan
@@ -110,6 +110,9 @@ class Engine:
         self._adamw = optim.adamw(objective.parameters(), lr=scale.lr, weight_decay=scale.weight_decay)
         made = deepspeed.initialize(model=objective, optimizer=self._adamw, config=self._settings(plan))
         self._deepspeed = cast("_DeepSpeed", made[0])
+        if plan.compiled != "off":
+            objective.fuse(plan.compiled)
+        self._attention = plan.cfg.attention
 
     def step(self, sequences: npt.NDArray[np.int64], lr: float) -> Step:
         """One optimizer step on this process's share of the batch."""
@@ -118,8 +121,9 @@ class Engine:
         sums = torch.zeros(2, device=self.world.device)
         for start in range(0, len(sequences), self.micro_batch):
             micro = torch.from_numpy(sequences[start : start + self.micro_batch])
-            objective, loss = self._deepspeed(micro.to(self.world.device))
-            self._deepspeed.backward(objective)
+            with attention.kernel(self._attention):
+                objective, loss = self._deepspeed(micro.to(self.world.device))
+                self._deepspeed.backward(objective)
             self._deepspeed.step()
             sums += torch.stack((objective.detach().float(), loss.detach().float()))
         objective_mean, loss_mean = self.world.mean(sums / self.accumulation).tolist()
@@ -166,7 +170,7 @@ class Engine:
 
     def _settings(self, plan: Plan) -> dict[str, object]:
         bucket = _BUCKET[plan.device]
-        zero = {"stage": 1, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket}
+        zero = {"stage": plan.cfg.zero_stage, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket}
         settings: dict[str, object] = {
             "train_batch_size": plan.cfg.scale.global_batch,
             "train_micro_batch_size_per_gpu": self.micro_batch,

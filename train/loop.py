@@ -81,7 +81,7 @@ def _start(plan: Plan, world: World) -> Run:
         decoder.initialize(plan.cfg.seed)
     else:
         decoder.load_state_dict(state.weights)
-    engine = Engine(Objective(decoder.to(world.device), plan.cfg.scale.z_loss), plan, world)
+    engine = Engine(Objective(decoder.to(world.device), plan.cfg.scale.z_loss, plan.cfg.loss_chunk), plan, world)
     if state is not None:
         engine.restore(state)
     step, journal = cast("int", facts.get("step", 0)), Journal(plan.folder / LOSSES)

@@ -6,7 +6,9 @@ computed twice, and on a CPU a chunk stays in the cache.
 Shapes: N tokens, D width, V vocabulary.
 """
 
-from typing import Protocol, cast
+from collections.abc import Callable
+from functools import cache
+from typing import Protocol, TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,29 +16,55 @@ from torch.autograd.function import FunctionCtx, once_differentiable
 
 from lakeloom.train.model import Decoder
 
-# Logits of a chunk: 4 MB of fp32 for a CPU's cache, 256 MB where launches of kernels cost more.
-MAX_LOGITS = {"cpu": 2**20, "cuda": 2**26}
+# Logits of a chunk: 4 MB of fp32 for a CPU's cache, 1 GB of bf16 on a GPU, where short matrix products waste the chip.
+MAX_LOGITS = {"cpu": 2**20, "cuda": 2**29}
+
+_Slopes: TypeAlias = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor, Tensor]]
 
 
 def chunked(
-    hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, z_loss: float, max_logits: int | None = None
+    hidden_ND: Tensor,
+    weight_VD: Tensor,
+    targets_N: Tensor,
+    z_loss: float,
+    *,
+    chunk: int | None = None,
+    is_compiled: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """(mean cross-entropy + z_loss * mean squared log-sum-exp, mean cross-entropy); only the first has a gradient."""
-    chunk = max(1, (max_logits or MAX_LOGITS[hidden_ND.device.type]) // len(weight_VD))
-    return cast("tuple[Tensor, Tensor]", _Chunked.apply(hidden_ND, weight_VD, targets_N, z_loss, chunk))
+    """(mean cross-entropy + z_loss * mean squared log-sum-exp, mean cross-entropy); only the first has a gradient.
+
+    `chunk` is in tokens; None takes as many as MAX_LOGITS allows, in chunks of one size.
+    """
+    if chunk is None:
+        most = max(1, MAX_LOGITS[hidden_ND.device.type] // len(weight_VD))
+        chunk = -(-len(targets_N) // -(-len(targets_N) // most))
+    slopes = _compiled() if is_compiled else _slopes
+    return cast("tuple[Tensor, Tensor]", _Chunked.apply(hidden_ND, weight_VD, targets_N, z_loss, chunk, slopes))
 
 
 class Objective(nn.Module):
     """A decoder with its training loss: sequences of T + 1 tokens -> (what is minimised, cross-entropy)."""
 
-    def __init__(self, decoder: Decoder, z_loss: float) -> None:
+    def __init__(self, decoder: Decoder, z_loss: float, chunk: int | None = None) -> None:
         super().__init__()
         self.decoder = decoder
         self.z_loss = z_loss
+        self.chunk = chunk
+        self._is_compiled = False
+        self._hidden = decoder.hidden
+
+    def fuse(self, extent: str) -> None:
+        """Compile the loss, and the blocks one by one or the whole model; for sequences of one length, in place."""
+        self._is_compiled = True
+        if extent == "model":
+            self._hidden = torch.compile(self.decoder.hidden, fullgraph=True, dynamic=False)
+        for block in self.decoder.blocks if extent == "blocks" else ():
+            block.compile(fullgraph=True, dynamic=False)
 
     def forward(self, sequences: Tensor) -> tuple[Tensor, Tensor]:
-        hidden_ND = self.decoder.hidden(sequences[:, :-1]).flatten(0, 1)
-        return chunked(hidden_ND, self.decoder.output.weight, sequences[:, 1:].flatten(), self.z_loss)
+        hidden_ND = self._hidden(sequences[:, :-1]).flatten(0, 1)
+        weight_VD, targets_N = self.decoder.output.weight, sequences[:, 1:].flatten()
+        return chunked(hidden_ND, weight_VD, targets_N, self.z_loss, chunk=self.chunk, is_compiled=self._is_compiled)
 
 
 class _Saved(Protocol):
@@ -46,21 +74,21 @@ class _Saved(Protocol):
 class _Chunked(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: FunctionCtx, hidden_ND: Tensor, weight_VD: Tensor, targets_N: Tensor, z_loss: float, chunk: int
+        ctx: FunctionCtx,
+        hidden_ND: Tensor,
+        weight_VD: Tensor,
+        targets_N: Tensor,
+        z_loss: float,
+        chunk: int,
+        slopes: _Slopes,
     ) -> tuple[Tensor, Tensor]:
         loss, square = torch.zeros(2, device=hidden_ND.device).unbind()
         grad_hidden_ND = torch.empty_like(hidden_ND)
         grad_weight_VD = torch.zeros_like(weight_VD, dtype=torch.float32)
         for start in range(0, len(targets_N), chunk):
-            hidden_CD, targets_C = hidden_ND[start : start + chunk], targets_N[start : start + chunk, None]
-            logits_CV = (hidden_CD @ weight_VD.T).float()
-            lse_C1 = logits_CV.logsumexp(dim=-1, keepdim=True)
-            loss = loss + (lse_C1 - logits_CV.gather(-1, targets_C)).sum()
-            square = square + lse_C1.square().sum()
-            # d(lse - logit) = softmax - onehot; d(lse^2) = 2 lse softmax
-            slope_CV = logits_CV.sub_(lse_C1).exp_().mul_(1 + 2 * z_loss * lse_C1)
-            slope_CV.scatter_add_(-1, targets_C, torch.full_like(lse_C1, -1.0))
-            slope_CV = slope_CV.to(hidden_ND.dtype)
+            hidden_CD, targets_C = hidden_ND[start : start + chunk], targets_N[start : start + chunk]
+            slope_CV, chunk_loss, chunk_square = slopes(hidden_CD @ weight_VD.T, targets_C, z_loss)
+            loss, square = loss + chunk_loss, square + chunk_square
             torch.mm(slope_CV, weight_VD, out=grad_hidden_ND[start : start + chunk])
             grad_weight_VD += slope_CV.T @ hidden_CD
         ctx.save_for_backward(grad_hidden_ND, grad_weight_VD.to(weight_VD.dtype))
@@ -72,8 +100,34 @@ class _Chunked(torch.autograd.Function):
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]  # the decorator makes ctx positional
         ctx: FunctionCtx, *grad_outputs: Tensor
-    ) -> tuple[Tensor, Tensor, None, None, None]:
+    ) -> tuple[Tensor, Tensor, None, None, None, None]:
         grad = grad_outputs[0]
         grad_hidden_ND, grad_weight_VD = cast("_Saved", ctx).saved_tensors
         scale = (grad / len(grad_hidden_ND)).to(grad_hidden_ND.dtype)
-        return grad_hidden_ND * scale, grad_weight_VD * scale, None, None, None
+        return grad_hidden_ND * scale, grad_weight_VD * scale, None, None, None, None
+
+
+def _slopes(logits_CV: Tensor, targets_C: Tensor, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradient of the logits, sum of cross-entropies, sum of squared log-sum-exps; few passes, mostly in place."""
+    values_CV, targets_C1 = logits_CV.float(), targets_C[:, None]
+    lse_C1 = values_CV.logsumexp(dim=-1, keepdim=True)
+    loss = (lse_C1 - values_CV.gather(-1, targets_C1)).sum()
+    # d(lse - logit) = softmax - onehot; d(lse^2) = 2 lse softmax
+    slope_CV = values_CV.sub_(lse_C1).exp_().mul_(1 + 2 * z_loss * lse_C1)
+    slope_CV.scatter_add_(-1, targets_C1, torch.full_like(lse_C1, -1.0))
+    return slope_CV.to(logits_CV.dtype), loss, lse_C1.square().sum()
+
+
+def _slopes_fusable(logits_CV: Tensor, targets_C: Tensor, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:
+    """The same for a compiler: no scatter, which would need the fp32 values in memory."""
+    values_CV, targets_C1 = logits_CV.float(), targets_C[:, None]
+    lse_C1 = values_CV.logsumexp(dim=-1, keepdim=True)
+    loss = (lse_C1 - values_CV.gather(-1, targets_C1)).sum()
+    is_target_CV = torch.arange(logits_CV.shape[-1], device=logits_CV.device) == targets_C1
+    slope_CV = (values_CV - lse_C1).exp() * (1 + 2 * z_loss * lse_C1) - is_target_CV.float()
+    return slope_CV.to(logits_CV.dtype), loss, lse_C1.square().sum()
+
+
+@cache
+def _compiled() -> _Slopes:
+    return torch.compile(_slopes_fusable, fullgraph=True, dynamic=False)

@@ -9,9 +9,17 @@ import torch
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.shards import Manifest
+from lakeloom.train import attention
 from lakeloom.train.config import ModelConfig, TrainConfig
 
 TOKENS_PER_PARAMETER = 20
+
+_ZERO_STAGES = (1, 2)
+# Both seen with DeepSpeed 0.19.8.
+_ZERO_TRAPS = {
+    0: "with bf16 it takes a hidden optimizer step on zero gradients, in fp32 it reports no gradient norm",
+    3: "its compiled graph breaks at every parameter, and what it saves of the optimizer lacks the step count",
+}
 
 
 @dataclass(frozen=True)
@@ -23,6 +31,7 @@ class Plan:
     model: ModelConfig
     device: str  # cpu, cuda
     precision: str  # fp32, mixed, bf16
+    compiled: str  # off, blocks, model
     nproc: int
     num_steps: int
     train_id: str
@@ -59,13 +68,14 @@ def make(cfg: TrainConfig) -> Plan:
     """Work out a run; whatever is wrong with the request is a ConfigError, with broken data a BadInput."""
     manifest = Manifest.load(Path(cfg.dataset))
     device, precision = _machine(cfg)
+    compiled = _speed(cfg, device)
     model = cfg.scale.model(manifest.dataset.vocab_size)
     _check_fit(model, manifest)
     num_steps = _steps(cfg, model, manifest)
     scale = asdict(cfg.scale)
     decisive = {name: scale[name] for name in ("global_batch", "warmup", "lr", "cooldown_lr", "weight_decay", "z_loss")}
     train_id = identity("train", manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision)
-    plan = Plan(cfg, manifest, model, device, precision, cfg.nproc or _processes(device), num_steps, train_id)
+    plan = Plan(cfg, manifest, model, device, precision, compiled, cfg.nproc or _processes(device), num_steps, train_id)
     plan.split(plan.nproc)
     return plan
 
@@ -79,6 +89,22 @@ def _machine(cfg: TrainConfig) -> tuple[str, str]:
         raise ConfigError("train.device=cuda, but torch sees no CUDA device here; use train.device=auto or cpu")
     device = ("cuda" if torch.cuda.is_available() else "cpu") if cfg.device == "auto" else cfg.device
     return device, ("bf16" if device == "cuda" else "mixed") if cfg.precision == "auto" else cfg.precision
+
+
+def _speed(cfg: TrainConfig, device: str) -> str:
+    """Check what changes only the speed; the extent of compilation."""
+    if cfg.compile not in ("auto", "off", "blocks", "model"):
+        raise unknown("extent", cfg.compile, ("auto", "off", "blocks", "model"), "train.compile")
+    if cfg.attention not in attention.NAMES:
+        raise unknown("attention", cfg.attention, attention.NAMES, "train.attention")
+    if cfg.attention not in ("auto", "math") and device == "cpu":
+        raise ConfigError(f"train.attention={cfg.attention} is a GPU's kernel, the device is a CPU; use auto or math")
+    if cfg.loss_chunk is not None and cfg.loss_chunk < 1:
+        raise ConfigError(f"train.loss_chunk={cfg.loss_chunk}: a chunk has one token or more")
+    if cfg.zero_stage not in _ZERO_STAGES:
+        reason = _ZERO_TRAPS.get(cfg.zero_stage, "DeepSpeed has no such stage")
+        raise ConfigError(f"train.zero_stage={cfg.zero_stage}: {reason}; use 1 or 2")
+    return ("blocks" if device == "cuda" else "off") if cfg.compile == "auto" else cfg.compile
 
 
 def _processes(device: str) -> int:

@@ -101,6 +101,10 @@ def make_config(toy: Path, tmp_path: Path) -> MakeConfig:
             "device": "cpu",
             "precision": "fp32",
             "micro_batch": None,
+            "compile": "auto",
+            "attention": "auto",
+            "loss_chunk": None,
+            "zero_stage": 1,
             "allow_repeats": False,
             "save_every": 0,
         }
