@@ -17,7 +17,7 @@ export HF_DATASETS_OFFLINE := 1
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench oracle oracle-ingest reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench bench-gpu oracle oracle-ingest reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -62,6 +62,10 @@ format: $(STAMP)  ## put the code into its one form
 
 bench: $(STAMP)  ## CPU of an ingest beside a bare loop over the same files: make bench POOL=folder [PAGES=20000]
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)
+
+SCALE ?= 400m_1x
+bench-gpu: $(STAMP)  ## speed of training: make bench-gpu [SCALE=400m_1x] [TRY="compile=off micro_batch=16,attention=flash"]
+	@$(RUN) lakeloom.train.bench $(SCALE) $(foreach setting,$(TRY),--try $(setting))
 
 # DCLM's lists of banned words, which are not ours to ship; a folder banlists in DIR is seen by itself.
 LISTS ?= $(wildcard ../shared/data/banlists)

@@ -4,6 +4,7 @@ Stage 1 also on one process: stage 0 with bf16 takes a hidden optimizer step. to
 compiled at run time. The state comes out and goes in as whole tensors a parameter.
 """
 
+import logging
 import os
 import socket
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from lakeloom.train import attention, optim
+from lakeloom.train import optim
 from lakeloom.train.checkpoint import State
 from lakeloom.train.loss import Objective
 from lakeloom.train.plan import Plan
@@ -83,6 +84,8 @@ def join(plan: Plan) -> World:
     import deepspeed
     import deepspeed.ops
 
+    # Four reports of memory at each start, otherwise.
+    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
     # Otherwise init_distributed compiles it by c++ (half a minute) and leaves 69 MB a process in /dev/shm.
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     if not dist.is_initialized():
@@ -110,9 +113,9 @@ class Engine:
         self._adamw = optim.adamw(objective.parameters(), lr=scale.lr, weight_decay=scale.weight_decay)
         made = deepspeed.initialize(model=objective, optimizer=self._adamw, config=self._settings(plan))
         self._deepspeed = cast("_DeepSpeed", made[0])
+        objective.decoder.attend_by(plan.cfg.attention)
         if plan.compiled != "off":
             objective.fuse(plan.compiled)
-        self._attention = plan.cfg.attention
 
     def step(self, sequences: npt.NDArray[np.int64], lr: float) -> Step:
         """One optimizer step on this process's share of the batch."""
@@ -121,9 +124,8 @@ class Engine:
         sums = torch.zeros(2, device=self.world.device)
         for start in range(0, len(sequences), self.micro_batch):
             micro = torch.from_numpy(sequences[start : start + self.micro_batch])
-            with attention.kernel(self._attention):
-                objective, loss = self._deepspeed(micro.to(self.world.device))
-                self._deepspeed.backward(objective)
+            objective, loss = self._deepspeed(micro.to(self.world.device))
+            self._deepspeed.backward(objective)
             self._deepspeed.step()
             sums += torch.stack((objective.detach().float(), loss.detach().float()))
         objective_mean, loss_mean = self.world.mean(sums / self.accumulation).tolist()

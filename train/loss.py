@@ -33,11 +33,9 @@ def chunked(
 ) -> tuple[Tensor, Tensor]:
     """(mean cross-entropy + z_loss * mean squared log-sum-exp, mean cross-entropy); only the first has a gradient.
 
-    `chunk` is in tokens; None takes as many as MAX_LOGITS allows, in chunks of one size.
+    `chunk` is in tokens; None takes about as many as MAX_LOGITS.
     """
-    if chunk is None:
-        most = max(1, MAX_LOGITS[hidden_ND.device.type] // len(weight_VD))
-        chunk = -(-len(targets_N) // -(-len(targets_N) // most))
+    chunk = chunk or _chunk(len(targets_N), MAX_LOGITS[hidden_ND.device.type] // len(weight_VD))
     slopes = _compiled() if is_compiled else _slopes
     return cast("tuple[Tensor, Tensor]", _Chunked.apply(hidden_ND, weight_VD, targets_N, z_loss, chunk, slopes))
 
@@ -105,6 +103,14 @@ class _Chunked(torch.autograd.Function):
         grad_hidden_ND, grad_weight_VD = cast("_Saved", ctx).saved_tensors
         scale = (grad / len(grad_hidden_ND)).to(grad_hidden_ND.dtype)
         return grad_hidden_ND * scale, grad_weight_VD * scale, None, None, None, None
+
+
+def _chunk(num_tokens: int, most: int) -> int:
+    """Chunks of one size, so that one compiled kernel serves all; a multiple of 256, which tiles of a GPU divide."""
+    if most < 256:
+        return max(1, most)
+    evenly = -(-num_tokens // -(-num_tokens // most))
+    return -(-evenly // 256) * 256
 
 
 def _slopes(logits_CV: Tensor, targets_C: Tensor, z_loss: float) -> tuple[Tensor, Tensor, Tensor]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lakeloom.train import attention
 from lakeloom.train.config import NORM_EPS, ModelConfig
 
 _OPEN_LM = {
@@ -43,6 +44,7 @@ class Attention(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.num_heads = config.num_heads
+        self.kernel = "auto"
         self.qkv = nn.Linear(config.dim, 3 * config.dim, bias=False)
         self.out = nn.Linear(config.dim, config.dim, bias=False)
         self.q_norm = Gain(config.dim)
@@ -52,7 +54,9 @@ class Attention(nn.Module):
         q_BTD, k_BTD, v_BTD = self.qkv(x_BTD).chunk(3, dim=-1)
         q_BHTK = rotate(self.heads(self.q_norm(q_BTD)), cos_TK, sin_TK).to(v_BTD.dtype)
         k_BHTK = rotate(self.heads(self.k_norm(k_BTD)), cos_TK, sin_TK).to(v_BTD.dtype)
-        mixed_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, self.heads(v_BTD), is_causal=True)
+        # Chosen here and not around the step: what is compiled is cached on disk, and its key must hold the choice.
+        with attention.kernel(self.kernel):
+            mixed_BHTK = F.scaled_dot_product_attention(q_BHTK, k_BHTK, self.heads(v_BTD), is_causal=True)
         return cast("Tensor", self.out(mixed_BHTK.transpose(1, 2).flatten(2)))
 
     def heads(self, x_BTD: Tensor) -> Tensor:
@@ -107,6 +111,11 @@ class Decoder(nn.Module):
         for block in self.blocks:
             x_BTD = block(x_BTD, cos_TK, sin_TK)
         return cast("Tensor", self.final_norm(x_BTD).to(x_BTD.dtype))
+
+    def attend_by(self, kernel: str) -> None:
+        """Use one of torch's attention kernels, by its name in train/attention.py."""
+        for block in cast("list[Block]", list(self.blocks)):
+            block.attention.kernel = kernel
 
     def forward(self, tokens_BT: Tensor) -> Tensor:
         return cast("Tensor", self.output(self.hidden(tokens_BT)))

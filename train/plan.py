@@ -14,6 +14,10 @@ from lakeloom.train.config import ModelConfig, TrainConfig
 
 TOKENS_PER_PARAMETER = 20
 
+# Of a GPU's memory, what is planned with; the rest is for NCCL, fragments and the kernels themselves.
+_USED = 0.9
+_LOSS_BYTES = 6 * 2**30
+
 _ZERO_STAGES = (1, 2)
 # Both seen with DeepSpeed 0.19.8.
 _ZERO_TRAPS = {
@@ -33,6 +37,7 @@ class Plan:
     precision: str  # fp32, mixed, bf16
     compiled: str  # off, blocks, model
     nproc: int
+    max_micro: int | None  # sequences that a GPU's memory holds in a micro-step; None on a CPU
     num_steps: int
     train_id: str
 
@@ -55,13 +60,31 @@ class Plan:
         """(sequences a process and micro-step, micro-steps a step); ConfigError where the batch does not divide."""
         scale = self.cfg.scale
         share, rest = divmod(scale.global_batch, world)
-        micro = self.cfg.micro_batch or max(1, share // scale.accumulation)
+        micro = self.cfg.micro_batch or self._micro(share)
         if rest or share % micro:
             raise ConfigError(
                 f"a batch of {scale.global_batch} sequences does not divide among {world} processes in micro-batches "
                 f"of {micro}; set train.micro_batch or train.nproc"
             )
         return micro, share // micro
+
+    def _micro(self, share: int) -> int:
+        wanted = max(1, share // self.cfg.scale.accumulation)
+        if self.max_micro is None:
+            return wanted
+        most = min(wanted, self.max_micro)
+        return max(size for size in range(1, most + 1) if share % size == 0)
+
+
+def largest_micro(model: ModelConfig, num_bytes: int, compiled: str, world: int = 1) -> int:
+    """Sequences of a micro-step that fit a GPU of that memory, at least one; 411M and 1.4B took 3 to 5 % less on an H200.
+
+    Bytes a parameter, ZeRO-1 in bf16: weights and gradients 4, sums of gradients, master weights and moments 16 shared
+    among the processes. Bytes a token, layer and width: what autograd keeps of a block, compiled or not.
+    """
+    state = model.num_parameters * (4 + 16 / world)
+    kept = (55.0 if compiled == "off" else 36.5) * model.dim * model.num_layers * model.seq_len
+    return max(1, int((_USED * num_bytes - state - _LOSS_BYTES) / kept))
 
 
 def make(cfg: TrainConfig) -> Plan:
@@ -75,7 +98,10 @@ def make(cfg: TrainConfig) -> Plan:
     scale = asdict(cfg.scale)
     decisive = {name: scale[name] for name in ("global_batch", "warmup", "lr", "cooldown_lr", "weight_decay", "z_loss")}
     train_id = identity("train", manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision)
-    plan = Plan(cfg, manifest, model, device, precision, compiled, cfg.nproc or _processes(device), num_steps, train_id)
+    nproc = cfg.nproc or _processes(device)
+    memory = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else None
+    most = largest_micro(model, memory, compiled, nproc) if memory else None
+    plan = Plan(cfg, manifest, model, device, precision, compiled, nproc, most, num_steps, train_id)
     plan.split(plan.nproc)
     return plan
 

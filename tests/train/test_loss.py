@@ -53,3 +53,24 @@ def test_losses_are_open_lms(shared: Path) -> None:
     objective, loss = Objective(decoder, expected["hyperparameters"]["z_loss"])(rows)
     assert loss.item() == pytest.approx(expected["forward"]["cross_entropy"], abs=1e-5)
     assert objective.item() == pytest.approx(expected["forward"]["loss_with_z"], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("extent", ["blocks", "model"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:The .grad attribute:UserWarning")  # torch's compiler
+def test_compiled_equals_eager(extent: str) -> None:
+    sequences = torch.randint(0, 96, (3, 17), generator=torch.Generator().manual_seed(0))
+    found = list[tuple[float, dict[str, torch.Tensor]]]()
+    for is_compiled in (False, True):
+        decoder = Decoder(ModelConfig(vocab_size=96, seq_len=16, dim=32, num_layers=2, num_heads=2, ffn_hidden=64))
+        decoder.initialize(0)
+        objective = Objective(decoder, 0.1, chunk=16)
+        if is_compiled:
+            objective.fuse(extent)
+        loss, _ = objective(sequences)
+        loss.backward()
+        gradients = {name: value.grad for name, value in decoder.named_parameters() if value.grad is not None}
+        found.append((loss.item(), gradients))
+    (loss, gradients), (compiled_loss, compiled_gradients) = found
+    assert compiled_loss == pytest.approx(loss, abs=1e-6)
+    torch.testing.assert_close(compiled_gradients, gradients, atol=1e-6, rtol=1e-4)

@@ -1,12 +1,13 @@
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.train import plan
-from lakeloom.train.config import TrainConfig
+from lakeloom.train.config import ModelConfig, TrainConfig
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -27,6 +28,7 @@ def test_tokens_follow_from_parameters(make_config: MakeConfig) -> None:
     ("change", "is_same"),
     [
         ({"nproc": 2, "threads": 2, "micro_batch": 1, "save_every": 3, "experiment": "other"}, True),
+        ({"compile": "model", "attention": "math", "loss_chunk": 7, "zero_stage": 2}, True),
         ({"seed": 1}, False),
         ({"lr": 0.02}, False),
         ({"dim": 32}, False),
@@ -53,6 +55,13 @@ def test_identity_is_what_decides_the_weights(
         ({"tokens": 6400}, r"needs 6400 tokens, the dataset toy has 3200: 2.00 epochs; pass train.allow_repeats=true"),
         ({"nproc": 3}, "8 sequences does not divide among 3 processes"),
         ({"micro_batch": 3}, "micro-batches of 3"),
+        ({"compile": "all"}, "no extent 'all'"),
+        ({"attention": "flsh"}, "no attention 'flsh'; nearest: flash"),
+        ({"attention": "cudnn"}, "a GPU's kernel, the device is a CPU; use auto or math"),
+        ({"loss_chunk": 0}, "a chunk has one token or more"),
+        ({"zero_stage": 0}, "hidden optimizer step.*use 1 or 2"),
+        ({"zero_stage": 3}, "lacks the step count; use 1 or 2"),
+        ({"zero_stage": 4}, "no such stage; use 1 or 2"),
     ],
 )
 def test_wrong_requests_are_one_line(make_config: MakeConfig, change: dict[str, object], said: str) -> None:
@@ -78,3 +87,35 @@ def test_a_missing_tokenizer_is_found_before_training(make_config: MakeConfig, t
 )
 def test_batches_split(make_config: MakeConfig, change: dict[str, object], world: int, split: tuple[int, int]) -> None:
     assert plan.make(make_config(**change)).split(world) == split
+
+
+@pytest.mark.parametrize(
+    ("max_micro", "world", "split"), [(None, 1, (8, 1)), (5, 1, (4, 2)), (3, 2, (2, 2)), (1, 1, (1, 8)), (9, 8, (1, 1))]
+)
+def test_micro_batches_fit_the_memory(
+    make_config: MakeConfig, max_micro: int | None, world: int, split: tuple[int, int]
+) -> None:
+    made = replace(plan.make(make_config(accumulation=1)), max_micro=max_micro)
+    assert made.split(world) == split
+
+
+# GiB that torch held on an H200 with so many sequences.
+@pytest.mark.parametrize(
+    ("shape", "compiled", "micro", "gib"),
+    [
+        ((1024, 24, 8, 2816), "blocks", 16, 37.9),
+        ((1024, 24, 8, 2816), "blocks", 32, 65.9),
+        ((1024, 24, 8, 2816), "off", 8, 32.9),
+        ((1024, 24, 8, 2816), "off", 16, 53.3),
+        ((2048, 24, 16, 5632), "blocks", 16, 84.9),
+    ],
+)
+def test_memory_is_foretold(shape: tuple[int, int, int, int], compiled: str, micro: int, gib: float) -> None:
+    model = ModelConfig(50_432, 2048, *shape)
+    # The rule plans with nine tenths; what was held must fit those, with no more than a tenth to spare.
+    fits = [size for size in range(8, 200) if plan.largest_micro(model, size * 2**30, compiled) >= micro]
+    assert gib <= 0.9 * fits[0] <= 1.1 * gib
+
+
+def test_a_small_gpu_takes_one_sequence() -> None:
+    assert plan.largest_micro(ModelConfig(50_432, 2048, 4096, 32, 32, 11008), 2**33, "blocks") == 1
