@@ -43,11 +43,14 @@ java:  ## a JDK in .jdk/, for a machine without Java and without root
 demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their scores and a report
 	$(BIN)/lakeloom demo $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
 
-test: $(STAMP)  ## all tests
-	$(RUN) pytest
+# Two processes: one has the tests of Spark and its only session, the other has all the rest.
+BESIDE := -n 2 --dist loadgroup
+
+test: $(STAMP)  ## all tests: about 15 minutes on two cores
+	$(RUN) pytest $(BESIDE)
 
 test-fast: $(STAMP)  ## tests without Spark, training or processes: about a minute
-	$(RUN) pytest -m "not spark and not slow"
+	$(RUN) pytest $(BESIDE) -m "not spark and not slow"
 
 lint: $(STAMP)  ## format, lint, types, and the direction of imports
 	$(BIN)/ruff format --check .

@@ -17,6 +17,15 @@ os.environ.update(
     TOKENIZERS_PARALLELISM="false",
 )
 
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of Spark share one process, so that there is one JVM; others share theirs with the rest of their file."""
+    for item in items:
+        group = "spark" if item.get_closest_marker("spark") else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 SHARED = Path(__file__).parent.parent.parent / "shared"
 
 

@@ -81,6 +81,7 @@ def test_a_batch_is_its_texts(trained: Tokenizer, texts: list[str | None]) -> No
         assert values[offsets[number] : offsets[number + 1]].tolist() == trained.encode(text or "")
 
 
+@pytest.mark.slow
 def test_neox_gives_hugging_face_ids_on_every_oracle_page(neox: Tokenizer, pages: list[str]) -> None:
     reference = tokenizers.Tokenizer.from_file(str(neox.path))
     expected = reference.encode_batch(pages, add_special_tokens=False)

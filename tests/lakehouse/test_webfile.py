@@ -137,12 +137,14 @@ def test_what_is_gone_and_what_may_come_back(
     assert len(web.asked) == (7 if status in (429, 500, 503) else 1)
 
 
+@pytest.mark.slow
 def test_a_missing_file_is_a_bad_record_and_a_busy_server_fails_the_task(web: WebServer) -> None:
     reader = WarcReader({"files": f'[["x", "{web.address_of("none.warc.gz")}", 0]]', "pool": "p"})
     (partition,) = reader.partitions()
     rows = [row for batch in reader.read(partition) for row in batch.to_pylist()]
     assert [(row["stage"], row["error"]) for row in rows] == [("open", "FileNotFoundError"), ("select", "")]
-    web.statuses = [503] * 99
+    # The reader is a process of its own: what it waits between its tries is for the server to say.
+    web.statuses, web.headers = [503] * 99, {"Retry-After": "1"}
     with pytest.raises(SourceFailed, match=r"none.warc.gz: OSError: HTTP status 503 .*; run the job again"):
         list(reader.read(partition))
 

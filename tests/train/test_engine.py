@@ -14,6 +14,7 @@ from lakeloom.train.loss import Objective
 from lakeloom.train.model import Decoder, from_open_lm
 from lakeloom.train.optim import learning_rate
 
+pytestmark = pytest.mark.slow
 MakeConfig = Callable[..., TrainConfig]
 
 

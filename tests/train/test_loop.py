@@ -10,6 +10,7 @@ from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.train import checkpoint, journal, loop, tracking
 from lakeloom.train.config import TrainConfig
 
+pytestmark = pytest.mark.slow
 MakeConfig = Callable[..., TrainConfig]
 
 

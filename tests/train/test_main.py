@@ -32,6 +32,7 @@ def test_misuse_is_one_line_and_exit_code_2(
     assert capsys.readouterr().err.splitlines()[0].startswith(said)
 
 
+@pytest.mark.slow
 def test_a_run_says_where_its_model_is(
     make_config: Callable[..., TrainConfig], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
