@@ -238,7 +238,7 @@ def _report(lake: Lakehouse, cfg: IngestConfig, new: int) -> Report:
     names = ("num_records", "num_pages", "num_dead")
     columns = [F.count("*").alias("rows"), *[F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in names]]
     sums = files.union(letters).groupBy("reason").agg(*columns)
-    by_reason = {row["reason"]: row for row in sums.toLocalIterator()}
+    by_reason = {row["reason"]: row for row in sums.collect()}
     total = by_reason.pop("")  # a pool without a file was refused
     dead = {reason: row["num_records"] for reason, row in by_reason.items()}
     facts: dict[str, str | int | float] = {"files": total["rows"], "new_files": new}

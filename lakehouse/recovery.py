@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import zstandard
+from fastwarc.stream_io import Lz4Reader
 
 from lakeloom.lakehouse.streams import ByteSource
 
@@ -40,6 +41,10 @@ def sniff(file: ByteSource, size: int) -> Kind:
     head = file.read(1 << 16)
     if not head:
         return Kind(b"", error="empty_file")
+    if head.startswith(_ZSTD_SKIPPABLE) and _has_dictionary(file, head):
+        return Kind(_PLAIN)
+    if head.startswith(_LZ4) and _is_lz4(file):
+        return Kind(_LZ4)
     kind = _kind(head)
     if not kind.error:
         return kind
@@ -52,9 +57,7 @@ def sniff(file: ByteSource, size: int) -> Kind:
 
 
 def _kind(head: bytes) -> Kind:
-    magic = next((magic for magic in (_GZIP, _ZSTD, _LZ4) if head.startswith(magic)), _PLAIN)
-    if magic == _LZ4 or head.startswith(_ZSTD_SKIPPABLE):
-        return Kind(magic)  # FastWARC looks into these itself
+    magic = next((magic for magic in (_GZIP, _ZSTD) if head.startswith(magic)), _PLAIN)
     text = _unpack(magic, head).lstrip(b"\r\n")
     if text.startswith(b"filedesc:"):
         return Kind(magic, is_arc=True)
@@ -62,6 +65,21 @@ def _kind(head: bytes) -> Kind:
         return Kind(magic, error="not_an_archive", detail=f"begins with {bytes(text[:20])!r}")
     # Some tools end header lines with a bare line feed, which FastWARC reads in its lenient mode only.
     return Kind(magic, is_quirky=not text.split(b"\n", 1)[0].endswith(b"\r"))
+
+
+def _has_dictionary(file: ByteSource, head: bytes) -> bool:
+    """Whether zstd's first frame comes after the skippable one; FastWARC reads the dictionary itself."""
+    file.seek(8 + int.from_bytes(head[4:8], "little"))
+    return file.read(4) == _ZSTD
+
+
+def _is_lz4(file: ByteSource) -> bool:
+    file.seek(0)
+    try:
+        # From the file: a block of up to 4 MB is unpacked whole, or not at all.
+        return Lz4Reader(file).read(1 << 12).lstrip(b"\r\n").startswith(_PLAIN)
+    except OSError:
+        return False
 
 
 def _unpack(magic: bytes, head: bytes) -> bytes:

@@ -169,6 +169,13 @@ def test_overwritten_bytes_lose_little_and_never_raise(place: float, junk: bytes
     assert len(set(urls)) == len(urls)
 
 
+@pytest.mark.parametrize("magic", [b"\x04\x22\x4d\x18", b"\x50\x2a\x4d\x18", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("compress", [False, True])
+def test_junk_that_looks_like_another_compression_hides_nothing(magic: bytes, compress: bool) -> None:
+    data = magic + archive([PROSE.encode()] * 3, compress=compress)[4:]
+    assert len(pages(read(data))) == 3
+
+
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"PK\x03\x04not a zip", b"<html>", gzipped(b"hello")])
 def test_a_file_that_is_no_archive_is_one_bad_record(data: bytes) -> None:
     (row,) = read(data)
