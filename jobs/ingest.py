@@ -7,7 +7,7 @@ transaction name of its commits. So a run that is killed is simply run again: it
 import json
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,8 +97,22 @@ def _planned(
     lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]
 ) -> tuple[int, dict[str, list[SourceFile]]]:
     """How many files are new, and the batches to do by batch id: theirs, and those that earlier runs did not finish."""
-    lake.create("bronze.files")
+    is_empty = lake.create("bronze.files")
     listed = {file_id(cfg.pool.name, file.path, file.num_bytes): file for file in files}
+    new, batches = [(file, key) for key, file in listed.items()], dict[str, list[SourceFile]]()
+    if not is_empty:
+        new, batches = _unknown(lake, cfg, listed)
+    made = _batches(sorted(new, key=lambda pair: pair[0].path), cfg.batch_bytes)
+    if new:
+        _plan(lake, cfg.pool.name, made)
+    batches |= {batch_id: [file for file, _ in batch] for batch_id, batch in made}
+    return len(new), {batch_id: sorted(batch, key=lambda file: file.path) for batch_id, batch in batches.items()}
+
+
+def _unknown(
+    lake: Lakehouse, cfg: IngestConfig, listed: Mapping[str, SourceFile]
+) -> tuple[list[tuple[SourceFile, str]], dict[str, list[SourceFile]]]:
+    """Of the files by id: those never planned, and those planned and not finished, by batch id."""
     known = lake.read("bronze.files").where(F.col("pool") == cfg.pool.name)
     # From Arrow: a list of tuples would start Python workers to turn it into rows.
     offered = lake.spark.createDataFrame(pa.table({"file_id": list(listed)}))
@@ -111,11 +125,7 @@ def _planned(
         # A file that left the pool after it was planned still gets its row: it can't be opened, and that is recorded.
         missing = SourceFile(row["path"], f"{cfg.pool.name}/{row['path']}", row["num_bytes"])
         batches[row["batch_id"]].append(listed.get(row["file_id"], missing))
-    made = _batches(sorted(new, key=lambda pair: pair[0].path), cfg.batch_bytes)
-    if new:
-        _plan(lake, cfg.pool.name, made)
-    batches |= {batch_id: [file for file, _ in batch] for batch_id, batch in made}
-    return len(new), {batch_id: sorted(batch, key=lambda file: file.path) for batch_id, batch in batches.items()}
+    return new, batches
 
 
 def _plan(lake: Lakehouse, pool: str, batches: Sequence[tuple[str, list[tuple[SourceFile, str]]]]) -> None:
@@ -170,8 +180,7 @@ def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[S
 def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], entries: Path) -> Commit:
     """The commit of the batch's pages, this run's or that of a killed one; its ledger is there afterwards."""
     txn = f"ingest/{batch_id}"
-    found = lake.commit("bronze.pages", txn)
-    if found is not None and any(entries.glob("*.parquet")):
+    if any(entries.glob("*.parquet")) and (found := lake.commit("bronze.pages", txn)) is not None:
         return found
     ledger.clear(entries)
     pages = _read(lake.spark, cfg, files, entries).withColumns(
@@ -182,10 +191,11 @@ def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[So
             "ingested_at": F.current_timestamp(),
         }
     )
-    if found is None:
-        return lake.append(pages, "bronze.pages", txn=txn)
-    pages.write.format("noop").mode("append").save()  # its ledger was removed by hand: read for that alone
-    return found
+    commit = lake.append(pages, "bronze.pages", txn=txn)
+    if not commit.is_new:
+        ledger.clear(entries)
+        pages.write.format("noop").mode("append").save()  # its ledger was removed by hand: read for that alone
+    return commit
 
 
 def _mark_done(lake: Lakehouse, counts: DataFrame) -> None:
