@@ -11,7 +11,7 @@ from lakeloom.lakehouse.streams import ByteSource
 
 _GZIP, _ZSTD, _LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 _PLAIN = b"WARC/"
-_ZSTD_SKIPPABLE = b"\x50\x2a\x4d\x18"  # before it, the dictionary of a .warc.zst
+_DICTIONARY = b"\x5d\x2a\x4d\x18"  # zstd's skippable frame with the dictionary of a .warc.zst (IIPC's WARC-zstd 1.0)
 _BLOCK = 1 << 20
 
 
@@ -41,10 +41,10 @@ def sniff(file: ByteSource, size: int) -> Kind:
     head = file.read(1 << 16)
     if not head:
         return Kind(b"", error="empty_file")
-    if head.startswith(_ZSTD_SKIPPABLE) and _has_dictionary(file, head):
+    if head.startswith(_DICTIONARY) and _has_dictionary(file, head):
         return Kind(_PLAIN)
-    if head.startswith(_LZ4) and _is_lz4(file):
-        return Kind(_LZ4)
+    if head.startswith(_LZ4) and (start := _lz4_start(file, size)) < size:
+        return Kind(_LZ4, start=start)
     kind = _kind(head)
     if not kind.error:
         return kind
@@ -73,8 +73,16 @@ def _has_dictionary(file: ByteSource, head: bytes) -> bool:
     return file.read(4) == _ZSTD
 
 
-def _is_lz4(file: ByteSource) -> bool:
-    file.seek(0)
+def _lz4_start(file: ByteSource, size: int) -> int:
+    """Offset of the first frame of LZ4 with a record in it, else the file's end."""
+    start = 0
+    while start < size and not _is_lz4(file, start):
+        start = _find(file, Kind(_LZ4), start + 1, size)
+    return start
+
+
+def _is_lz4(file: ByteSource, start: int) -> bool:
+    file.seek(start)
     try:
         # From the file: a block of up to 4 MB is unpacked whole, or not at all.
         return Lz4Reader(file).read(1 << 12).lstrip(b"\r\n").startswith(_PLAIN)

@@ -6,6 +6,8 @@ import zlib
 from collections.abc import Callable
 
 import pytest
+import zstandard
+from fastwarc.stream_io import Lz4Writer
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from warcio.statusandheaders import StatusAndHeaders
@@ -169,11 +171,45 @@ def test_overwritten_bytes_lose_little_and_never_raise(place: float, junk: bytes
     assert len(set(urls)) == len(urls)
 
 
-@pytest.mark.parametrize("magic", [b"\x04\x22\x4d\x18", b"\x50\x2a\x4d\x18", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08"])
+@pytest.mark.parametrize("magic", [b"\x04\x22\x4d\x18", b"\x5d\x2a\x4d\x18", b"\x28\xb5\x2f\xfd", b"\x1f\x8b\x08"])
 @pytest.mark.parametrize("compress", [False, True])
 def test_junk_that_looks_like_another_compression_hides_nothing(magic: bytes, compress: bool) -> None:
     data = magic + archive([PROSE.encode()] * 3, compress=compress)[4:]
     assert len(pages(read(data))) == 3
+
+
+def members(count: int) -> list[bytes]:
+    """The records of a plain archive of so many pages, one by one."""
+    data = archive([PROSE.encode()] * count, compress=False)
+    return [b"WARC/1.0\r\n" + part for part in data.split(b"WARC/1.0\r\n")[1:]]
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_zstd_dictionary_is_read(is_packed: bool) -> None:
+    records_ = members(3)
+    dictionary = zstandard.ZstdCompressionDict(b"".join(records_), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    if not is_packed:
+        trained = zstandard.train_dictionary(4096, [record + bytes([n]) * n for record in records_ for n in range(40)])
+        dictionary = trained
+    content = dictionary.as_bytes()
+    head = zstandard.ZstdCompressor().compress(content) if is_packed else content
+    packer = zstandard.ZstdCompressor(dict_data=dictionary)
+    frame = b"\x5d\x2a\x4d\x18" + len(head).to_bytes(4, "little") + head
+    assert len(pages(read(frame + b"".join(map(packer.compress, records_))))) == 3
+
+
+def test_lz4_is_read_and_a_damaged_member_costs_itself() -> None:
+    packed = list[bytes]()
+    for record in members(3):
+        out = io.BytesIO()
+        with Lz4Writer(out) as writer:
+            writer.write(record)
+        packed.append(out.getvalue())
+    assert len(pages(read(b"".join(packed)))) == 3
+    hurt = packed[0][:20] + b"\xff" * 40 + packed[0][60:]
+    rows = read(b"".join([hurt, *packed[1:]]))
+    assert len(pages(rows)) == 3
+    assert bad(rows) == [("parse", "not_a_record")]
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"PK\x03\x04not a zip", b"<html>", gzipped(b"hello")])
