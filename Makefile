@@ -68,7 +68,7 @@ bench: $(STAMP)  ## CPU of an ingest beside a bare loop over the same files: mak
 
 SCALE ?= 400m_1x
 bench-gpu: $(STAMP)  ## speed of training: make bench-gpu [SCALE=400m_1x] [TRY="compile=off micro_batch=16,attention=flash"]
-	@$(RUN) lakeloom.train.bench $(SCALE) $(foreach setting,$(TRY),--try $(setting))
+	@$(RUN) lakeloom.train.bench $(SCALE) $(ARGS) $(foreach setting,$(TRY),--try $(setting))
 
 # DCLM's lists of banned words, which are not ours to ship; a folder banlists in DIR is seen by itself.
 LISTS ?= $(wildcard ../shared/data/banlists)

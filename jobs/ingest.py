@@ -180,7 +180,9 @@ def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[S
 def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], entries: Path) -> Commit:
     """The commit of the batch's pages, this run's or that of a killed one; its ledger is there afterwards."""
     txn = f"ingest/{batch_id}"
-    if any(entries.glob("*.parquet")) and (found := lake.commit("bronze.pages", txn)) is not None:
+    # A ledger of fewer files is one that a killed run was writing.
+    is_whole = any(entries.glob("*.parquet")) and ledger.counts(entries).num_rows == len(files)
+    if is_whole and (found := lake.commit("bronze.pages", txn)) is not None:
         return found
     ledger.clear(entries)
     pages = _read(lake.spark, cfg, files, entries).withColumns(

@@ -6,6 +6,7 @@ weights drawn at once on the device: neither changes the arithmetic. MFU counts 
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -31,14 +32,15 @@ from lakeloom.train.config import TrainConfig, checked
 from lakeloom.train.data import Batches
 from lakeloom.train.engine import Engine, join
 from lakeloom.train.flops import flops_per_token, peak_flops
+from lakeloom.train.launch import environment
 from lakeloom.train.loss import Objective
 from lakeloom.train.model import Decoder
 from lakeloom.train.plan import Plan
 
 WARM_UP = 2
-_EXAMPLE = (
-    "examples:\n  bench.py 400m_1x --try micro_batch=16 --try compile=off,micro_batch=16\n  bench.py test --steps 2"
-)
+_EXAMPLE = """examples:
+  python -m lakeloom.train.bench 400m_1x --steps 3 --try micro_batch=32
+  python -m lakeloom.train.bench 400m_1x --accumulation 4 --try micro_batch=16 --try compile=off,micro_batch=16"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,10 @@ HEADER = f"{'scale':8} {'setting':58} {'tokens/s':>10} {'MFU':>7} {'memory':>9} 
 def main(arguments: Sequence[str]) -> int:
     """Run the settings asked for, print a table, write it as JSON lines where asked; the exit code."""
     parser = argparse.ArgumentParser(
-        prog="bench.py", description=__doc__, epilog=_EXAMPLE, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m lakeloom.train.bench",
+        description=__doc__,
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("scale", help="a file of conf/scale, without .yaml")
     parser.add_argument("--try", dest="settings", action="append", metavar="NAME=VALUE,...", help="fields of train")
@@ -110,7 +115,12 @@ def _each_alone(asked: argparse.Namespace, settings: Sequence[str]) -> int:
     for setting in settings:
         sys.stdout.flush()
         command = [sys.executable, "-m", "lakeloom.train.bench", *same, "--try", setting]
-        codes.append(subprocess.run(command, check=False).returncode)  # noqa: S603  # ourselves
+        # Without the meeting place that a run in this process left.
+        alone = environment(os.cpu_count() or 1)
+        code = subprocess.run(command, check=False, env=alone).returncode  # noqa: S603  # ourselves
+        if code not in (0, 2):
+            sys.stdout.write(f"{asked.scale:8} {setting:58} ended with exit code {code}\n")
+        codes.append(abs(code))
     return max(codes)
 
 
@@ -153,7 +163,7 @@ def _kernels(engine: Engine, batches: Batches, plan: Plan) -> str:
     is_gpu = plan.device == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if is_gpu else [])]
     with profile(activities=activities) as profiler:
-        engine.step(batches.batch(0), plan.cfg.scale.lr / 100)
+        engine.step(batches.batch(0, engine.world.rank, engine.world.size), plan.cfg.scale.lr / 100)
     order = "self_cuda_time_total" if is_gpu else "self_cpu_time_total"
     averages = profiler.key_averages()
     rows = sorted(averages, key=lambda row: -_self_time(row, is_gpu=is_gpu))
@@ -209,12 +219,15 @@ _BASE: dict[str, object] = {
 }
 
 
+_TRIED = ("attention", "compile", "device", "loss_chunk", "micro_batch", "precision", "threads", "zero_stage")
+
+
 def _fields(setting: str) -> dict[str, object]:
     fields = dict[str, object]()
     for pair in setting.split(",") if setting else ():
         name, equals, value = pair.partition("=")
-        if not equals or name not in {*_BASE, "micro_batch"}:
-            raise unknown("setting", pair, sorted({*_BASE, "micro_batch"}), "bench --try")
+        if not equals or name not in _TRIED:
+            raise unknown("setting", pair, _TRIED, "bench --try")
         fields[name] = int(value) if value.isdigit() else None if value == "null" else value
     return fields
 

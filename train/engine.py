@@ -1,7 +1,7 @@
-"""DeepSpeed ZeRO stage 1 around the objective: the only module that knows DeepSpeed.
+"""DeepSpeed ZeRO around the objective: the only module that knows DeepSpeed.
 
-Stage 1 also on one process: stage 0 with bf16 takes a hidden optimizer step. torch's own AdamW, so that nothing is
-compiled at run time. The state comes out and goes in as whole tensors a parameter.
+Stage 1 also on one process: stage 0 with bf16 takes a hidden optimizer step. torch's own AdamW, so that no operator of
+DeepSpeed's is compiled by nvcc or c++ at run time. The state comes out and goes in as whole tensors a parameter.
 """
 
 import logging

@@ -186,16 +186,13 @@ def members(count: int) -> list[bytes]:
 
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_a_zstd_dictionary_is_read(is_packed: bool) -> None:
-    records_ = members(3)
-    dictionary = zstandard.ZstdCompressionDict(b"".join(records_), dict_type=zstandard.DICT_TYPE_RAWCONTENT)
-    if not is_packed:
-        trained = zstandard.train_dictionary(4096, [record + bytes([n]) * n for record in records_ for n in range(40)])
-        dictionary = trained
+    made = members(3)
+    dictionary = zstandard.train_dictionary(4096, [record + bytes([n]) * n for record in made for n in range(40)])
     content = dictionary.as_bytes()
     head = zstandard.ZstdCompressor().compress(content) if is_packed else content
     packer = zstandard.ZstdCompressor(dict_data=dictionary)
     frame = b"\x5d\x2a\x4d\x18" + len(head).to_bytes(4, "little") + head
-    assert len(pages(read(frame + b"".join(map(packer.compress, records_))))) == 3
+    assert len(pages(read(frame + b"".join(map(packer.compress, made))))) == 3
 
 
 def test_lz4_is_read_and_a_damaged_member_costs_itself() -> None:
