@@ -1,11 +1,14 @@
 """Where an archive begins, and where it goes on after damage."""
 
+import re
 import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
+from operator import itemgetter
 from typing import Protocol
 
 import zstandard
-from fastwarc.stream_io import Lz4Reader
 
 from lakeloom.lakehouse.streams import ByteSource
 
@@ -13,6 +16,11 @@ _GZIP, _ZSTD, _LZ4 = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18"
 _PLAIN = b"WARC/"
 _DICTIONARY = b"\x5d\x2a\x4d\x18"  # zstd's skippable frame with the dictionary of a .warc.zst (IIPC's WARC-zstd 1.0)
 _BLOCK = 1 << 20
+_HEAD = 1 << 18  # two of zstd's largest blocks, which are unpacked whole or not at all
+_ARC = re.compile(rb"filedesc:[^\r\n ]* [^ \r\n]+ \d+ [^\r\n]*\d\r?\n")  # address, date, type, length (ARC 1 and 2)
+_LZ4_FRAME = re.compile(rb"\x04\x22\x4d\x18[\x40-\x7f][\x40\x50\x60\x70].{1,40}?WARC/\d", re.DOTALL)
+_MAX_TRIES = 50  # what only looks like a member is unpacked so often before it is given up
+_CONTROL = re.compile(rb"[\x00-\x08\x0b-\x0c\x0e-\x1f]")
 
 
 @dataclass(frozen=True)
@@ -38,30 +46,45 @@ class Damage:
 def sniff(file: ByteSource, size: int) -> Kind:
     """What the first bytes say, or the first place in the file that begins like a record; else an error's name."""
     file.seek(0)
-    head = file.read(1 << 16)
+    head = file.read(_HEAD)
     if not head:
         return Kind(b"", error="empty_file")
     if head.startswith(_DICTIONARY) and _has_dictionary(file, head):
         return Kind(_PLAIN)
-    if head.startswith(_LZ4) and (start := _lz4_start(file, size)) < size:
-        return Kind(_LZ4, start=start)
     kind = _kind(head)
-    if not kind.error:
+    if not kind.error and (kind.magic != _PLAIN or kind.is_arc or _has_header(head.lstrip(b"\r\n"))):
         return kind
-    begins = [_find(file, Kind(magic), 0, size) for magic in (_PLAIN, _GZIP)]
-    start = min(begins)
-    if start >= size:
-        return kind
-    file.seek(start)
-    return replace(_kind(file.read(1 << 16)), start=start)
+    for start, found in sorted(_first_starts(file, size), key=itemgetter(0)):
+        # A hurt header is still better read than skipped, unless it only stands before compressed members.
+        if kind.error or found.magic != _PLAIN:
+            return replace(found, start=start)
+        break
+    return kind
+
+
+def _first_starts(file: ByteSource, size: int) -> Iterator[tuple[int, Kind]]:
+    """For each format, the first place that gives a record's beginning when unpacked."""
+    searches = {_PLAIN: _has_header, _GZIP: _is_gzip, _ZSTD: _is_any, _LZ4: _is_lz4}
+    for magic, is_record in searches.items():
+        start = -1
+        for _ in range(_MAX_TRIES):
+            start = _find(file, magic, is_record, start + 1, size)
+            if start >= size:
+                break
+            file.seek(start)
+            if not (kind := _kind(file.read(_HEAD))).error:
+                yield start, kind
+                break
 
 
 def _kind(head: bytes) -> Kind:
+    if _is_lz4(head):
+        return Kind(_LZ4)
     magic = next((magic for magic in (_GZIP, _ZSTD) if head.startswith(magic)), _PLAIN)
     text = _unpack(magic, head).lstrip(b"\r\n")
-    if text.startswith(b"filedesc:"):
+    if _ARC.match(text):
         return Kind(magic, is_arc=True)
-    if not text.startswith(_PLAIN):
+    if not _begins_record(text):
         return Kind(magic, error="not_an_archive", detail=f"begins with {bytes(text[:20])!r}")
     # Some tools end header lines with a bare line feed, which FastWARC reads in its lenient mode only.
     return Kind(magic, is_quirky=not text.split(b"\n", 1)[0].endswith(b"\r"))
@@ -71,23 +94,6 @@ def _has_dictionary(file: ByteSource, head: bytes) -> bool:
     """Whether zstd's first frame comes after the skippable one; FastWARC reads the dictionary itself."""
     file.seek(8 + int.from_bytes(head[4:8], "little"))
     return file.read(4) == _ZSTD
-
-
-def _lz4_start(file: ByteSource, size: int) -> int:
-    """Offset of the first frame of LZ4 with a record in it, else the file's end."""
-    start = 0
-    while start < size and not _is_lz4(file, start):
-        start = _find(file, Kind(_LZ4), start + 1, size)
-    return start
-
-
-def _is_lz4(file: ByteSource, start: int) -> bool:
-    file.seek(start)
-    try:
-        # From the file: a block of up to 4 MB is unpacked whole, or not at all.
-        return Lz4Reader(file).read(1 << 12).lstrip(b"\r\n").startswith(_PLAIN)
-    except OSError:
-        return False
 
 
 def _unpack(magic: bytes, head: bytes) -> bytes:
@@ -109,12 +115,40 @@ def _try_gzip(data: bytes) -> bytes:
         return b""
 
 
+def _begins_record(text: bytes) -> bool:
+    """A record's first line is WARC/ and a version; a text may hold the five letters alone."""
+    return text.startswith(_PLAIN) and text[5:6].isdigit() and b"\n" in text[:16]
+
+
+def _has_header(text: bytes) -> bool:
+    """As above, and so are the lines that follow: LZ4 and zstd leave a record's first line readable, not the rest."""
+    lines = text.split(b"\n\r\n", 1)[0].split(b"\n\n", 1)[0].split(b"\n")[1:-1]
+    return _begins_record(text) and bool(lines) and all(b":" in line and not _CONTROL.search(line) for line in lines)
+
+
+def _is_gzip(data: bytes) -> bool:
+    return _begins_record(_try_gzip(data).lstrip(b"\r\n"))
+
+
+def _is_lz4(data: bytes) -> bool:
+    """A frame's descriptor has a version and a block size; its first literals are a record's, never compressed."""
+    return _LZ4_FRAME.match(data) is not None
+
+
+def _is_any(_: bytes) -> bool:
+    return True  # a block of zstd may be longer than what there is to look at, and need a dictionary
+
+
+_IS_RECORD = {_PLAIN: _begins_record, _GZIP: _is_gzip, _ZSTD: _is_any, _LZ4: _is_lz4}
+
+
 def next_start(file: ByteSource, size: int, start: int, last: int | None, kind: Kind) -> Damage:
     """The damage after the last good record, at `last` (or from `start` on): to the next place that may be a record."""
     begin = start if last is None else min(_end_of_record(file, last, kind), size)
-    found = _find(file, kind, begin, size)
+    find = partial(_find, file, kind.magic, _IS_RECORD[kind.magic])
+    found = find(begin, size)
     # A place that looks like a record, yet could not be read as one, is part of the damage.
-    return Damage(begin, found if found > begin else _find(file, kind, begin + 1, size))
+    return Damage(begin, found if found > begin else find(begin + 1, size))
 
 
 def _end_of_record(file: ByteSource, offset: int, kind: Kind) -> int:
@@ -156,27 +190,19 @@ class _Unpacker(Protocol):
     def decompress(self, data: bytes, /) -> bytes: ...
 
 
-def _find(file: ByteSource, kind: Kind, position: int, size: int) -> int:
+def _find(file: ByteSource, magic: bytes, is_record: Callable[[bytes], bool], position: int, size: int) -> int:
     """Offset of the next place at or after `position` that begins like a record, else the file's end."""
     file.seek(position)
     carried, base = b"", position
     while block := file.read(_BLOCK):
         data = carried + block
-        at = data.find(kind.magic)
+        at = data.find(magic)
         while at >= 0 and at + 64 <= len(data):
-            if _is_record(kind, data[at : at + 4096]):
+            if is_record(data[at : at + 4096]):
                 return base + at
-            at = data.find(kind.magic, at + 1)
-        keep = len(data) - at if at >= 0 else len(kind.magic) - 1
+            at = data.find(magic, at + 1)
+        keep = len(data) - at if at >= 0 else min(len(magic) - 1, len(data))
         carried, base = data[len(data) - keep :], base + len(data) - keep
-    at = carried.find(kind.magic)
+    at = carried.find(magic)
     end = base + len(carried)
-    return base + at if at >= 0 and _is_record(kind, carried[at:]) else min(end, size)
-
-
-def _is_record(kind: Kind, data: bytes) -> bool:
-    if kind.magic == _GZIP:
-        return _try_gzip(data).lstrip(b"\r\n").startswith(_PLAIN)
-    if kind.magic == _PLAIN:
-        return data[5:6].isdigit() and b"\n" in data[:16]
-    return True
+    return base + at if at >= 0 and is_record(carried[at:]) else min(end, size)

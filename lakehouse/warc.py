@@ -13,7 +13,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
 from lakeloom.lakehouse.markup import EXTRACTOR, decoded
 from lakeloom.lakehouse.payload import HTML, PLAIN, Undecodable, decode, media_type
-from lakeloom.lakehouse.recovery import Damage, next_start, sniff
+from lakeloom.lakehouse.recovery import next_start, sniff
 from lakeloom.lakehouse.streams import ByteSource
 
 Extract = Callable[[bytes], tuple[str, str]]
@@ -112,6 +112,7 @@ def records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> It
         yield BadRecord(0, "parse", "not_a_record", "the file does not begin with a record", start)
     while start < size:
         last: WarcRecord | None = None
+        reason = ""
         file.seek(start)
         try:
             for last in ArchiveIterator(file, parse_http=False, quirks_mode=kind.is_quirky, fsspec_args=False):
@@ -119,15 +120,15 @@ def records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> It
                 number += 1
                 if kind.is_quirky and _SWALLOWED in last.reader.read(limits.max_bytes):
                     yield BadRecord(last.stream_pos, "parse", "wrong_length", "it covers the next record's header", 0)
-            return
         except OSError as error:
-            damage = next_start(file, size, start, None if last is None else last.stream_pos, kind)
-            yield _damaged(damage, error)
-            start = damage.end
-
-
-def _damaged(damage: Damage, error: OSError) -> BadRecord:
-    return BadRecord(damage.start, "parse", "not_a_record", str(error)[:200], damage.end - damage.start)
+            reason = str(error)[:200]
+        damage = next_start(file, size, start, None if last is None else last.stream_pos, kind)
+        if last is not None and not reason and damage.end >= size:
+            return
+        # FastWARC takes some bytes between compressed members for the end of the file, and says nothing.
+        reason = reason or "the reader took it for the end of the file"
+        yield BadRecord(damage.start, "parse", "not_a_record", reason, damage.end - damage.start)
+        start = damage.end
 
 
 def _row(record: WarcRecord, number: int, extract: Extract, limits: Limits) -> Row:

@@ -22,7 +22,7 @@ os.environ.update(
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of Spark share one process, so that there is one JVM; others share theirs with the rest of their file."""
     for item in items:
-        group = "spark" if item.get_closest_marker("spark") else str(item.path)
+        group = "spark" if item.get_closest_marker("spark") else item.nodeid.split("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -114,7 +114,7 @@ def test_a_killed_run_is_finished_by_the_next(
 def test_pages_are_read_by_no_one_before_they_are_counted(
     lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch, is_all_lost: bool
 ) -> None:
-    """Killed after the pages' commit, and its ledger gone, or half of it: the next run reads the archives for it alone."""
+    """Killed after the pages' commit, its ledger gone or half gone: the next run reads the archives for that alone."""
 
     class Killed(Exception):
         pass
