@@ -1,9 +1,10 @@
 """make bench POOL=folder: CPU seconds of an ingest beside a bare FastWARC + resiliparse loop over the same files.
 
 Both read the same list, the files repeated until there are enough pages, in two processes. CPU is that of the whole
-process tree (driver, JVM, Python workers, readers), user and system. The loop runs before and after the ingest, so that
-what else the machine does meets both. The session's start, and what it does for the first time (classes, compilation,
-Python daemons), is shown by a line of its own: an ingest of one file into other tables.
+process tree (driver, JVM, Python workers, readers), user and system. They take turns, and the cheapest run of each is
+compared: what else the machine does (caches, a busy sibling of the core) can only add to a run. The session's start,
+and what it does for the first time (classes, compilation, Python daemons), is shown by a line of its own: an ingest of
+one file into other tables.
 """
 
 import subprocess
@@ -24,6 +25,7 @@ from lakeloom.lakehouse.errors import BadInput, ConfigError, LakeloomError
 from lakeloom.lakehouse.session import SparkConfig, spark
 
 GOAL = 1.3  # times the CPU seconds of the bare loop
+_TURNS = 3
 _BARE = """
 import sys
 from fastwarc.warc import ArchiveIterator, WarcRecordType
@@ -112,19 +114,17 @@ def main(folder: str, num_pages: int) -> int:
         repeated(files[:1], top / "first", 1)
         links = repeated(files, top / "pool", num_pages)
         session = spark(config.build(SparkConfig, "spark", config.tree([f"lakehouse.root={scratch}/first-lake"])))
-        costs = {
-            "first, one file": ingested(session, top / "first", top / "first-lake"),
-            "bare loop before": bare(links),
-            "ingest": ingested(session, top / "pool", top / "lake"),
-            "bare loop after": bare(links),
-        }
+        costs = [("first, one file", ingested(session, top / "first", top / "first-lake"))]
+        for turn in range(_TURNS):
+            costs.append(("bare loop", bare(links)))
+            costs.append(("ingest", ingested(session, top / "pool", top / f"lake-{turn}")))
         session.stop()
-    for name, cost in costs.items():
+    for name, cost in costs:
         speed = f"{cost.pages / cost.cpu_s:,.0f} pages/s a core, {cost.wall_s:.1f} s wall"
-        console.print(f"{name:<17}: {cost.pages:,} pages, {cost.cpu_s:.1f} CPU s, {speed}")
-    loop = (costs["bare loop before"].cpu_s + costs["bare loop after"].cpu_s) / 2
-    console.print(f"{'ratio':<17}: {costs['ingest'].cpu_s / loop:.2f} (goal: {GOAL:.2f} or less)")
-    return 0 if costs["ingest"].cpu_s <= GOAL * loop else 1
+        console.print(f"{name:<15}: {cost.pages:,} pages, {cost.cpu_s:.1f} CPU s, {speed}")
+    loop, whole = (min(cost.cpu_s for name, cost in costs if name == wanted) for wanted in ("bare loop", "ingest"))
+    console.print(f"{'ratio':<15}: {whole / loop:.2f} (goal: {GOAL:.2f} or less)")
+    return 0 if whole <= GOAL * loop else 1
 
 
 if __name__ == "__main__":

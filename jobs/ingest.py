@@ -1,7 +1,8 @@
 """Pool files to bronze.pages and bronze.dead_letters: each file once, each record one row, the counts add up.
 
-The plan (bronze.files: which file belongs to which batch) is committed before any file is read, and a batch's id is the
-transaction name of its commits. So a run that is killed is simply run again: it finishes the batches it finds planned.
+The plan (bronze.batches: which file belongs to which batch) is committed before any file is read, and a batch's id is
+the transaction name of its commits. So a run that is killed is simply run again: it finishes the batches it finds
+planned. A batch's last commit, its files' counts in bronze.files, publishes it: no other job reads its pages before.
 """
 
 import json
@@ -10,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -97,23 +99,32 @@ def _planned(
     lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]
 ) -> tuple[int, dict[str, list[SourceFile]]]:
     """How many files are new, and the batches to do by batch id: theirs, and those that earlier runs did not finish."""
-    is_empty = lake.create("bronze.files")
+    is_empty = lake.create("bronze.batches")
+    lake.create("bronze.files")
     listed = {file_id(cfg.pool.name, file.path, file.num_bytes): file for file in files}
-    new, batches = [(file, key) for key, file in listed.items()], dict[str, list[SourceFile]]()
+    new, batches, last = [(file, key) for key, file in listed.items()], dict[str, list[SourceFile]](), 0
     if not is_empty:
+        last = _last_plan(lake, cfg.pool.name)  # before the files: what is planned after this look is a conflict
         new, batches = _unknown(lake, cfg, listed)
     made = _batches(sorted(new, key=lambda pair: pair[0].path), cfg.batch_bytes)
     if new:
-        _plan(lake, cfg.pool.name, made)
+        _plan(lake, cfg.pool.name, made, last + 1)
     batches |= {batch_id: [file for file, _ in batch] for batch_id, batch in made}
     return len(new), {batch_id: sorted(batch, key=lambda file: file.path) for batch_id, batch in batches.items()}
+
+
+def _last_plan(lake: Lakehouse, pool: str) -> int:
+    row = lake.read("bronze.batches").where(F.col("pool") == pool).agg(F.max("plan").alias("last")).first()
+    return int(row["last"] or 0) if row is not None else 0
 
 
 def _unknown(
     lake: Lakehouse, cfg: IngestConfig, listed: Mapping[str, SourceFile]
 ) -> tuple[list[tuple[SourceFile, str]], dict[str, list[SourceFile]]]:
     """Of the files by id: those never planned, and those planned and not finished, by batch id."""
-    known = lake.read("bronze.files").where(F.col("pool") == cfg.pool.name)
+    planned = lake.read("bronze.batches").where(F.col("pool") == cfg.pool.name)
+    done = lake.read("bronze.files").where(F.col("pool") == cfg.pool.name).select("file_id", "ingested_at")
+    known = planned.join(done, "file_id", "left")
     # From Arrow: a list of tuples would start Python workers to turn it into rows.
     offered = lake.spark.createDataFrame(pa.table({"file_id": list(listed)}))
     rows = offered.join(known, "file_id", "full").where("batch_id IS NULL OR ingested_at IS NULL")
@@ -128,21 +139,20 @@ def _unknown(
     return new, batches
 
 
-def _plan(lake: Lakehouse, pool: str, batches: Sequence[tuple[str, list[tuple[SourceFile, str]]]]) -> None:
-    """Commit which new file belongs to which batch. Raises Conflict where another ingest has planned one of them."""
+def _plan(lake: Lakehouse, pool: str, batches: Sequence[tuple[str, list[tuple[SourceFile, str]]]], number: int) -> None:
+    """Commit which new file belongs to which batch. Raises Conflict where another ingest has planned meanwhile."""
     rows = [
-        {"file_id": key, "pool": pool, "path": file.path, "num_bytes": file.num_bytes, "batch_id": batch_id}
+        {"file_id": key, "path": file.path, "num_bytes": file.num_bytes, "batch_id": batch_id}
         for batch_id, batch in batches
         for file, key in batch
     ]
-    schema = pa.schema([table("bronze.files").schema.field(name) for name in rows[0]])
+    schema = pa.schema([table("bronze.batches").schema.field(name) for name in rows[0]])
     planned = lake.spark.createDataFrame(pa.Table.from_pylist(rows, schema))
-    columns: dict[str, str | Column] = {name: F.col(f"new.{name}") for name in planned.columns}
-    columns["planned_at"] = F.current_timestamp()
-    # A merge, not an append: of two ingests that plan the same file at once, Delta lets one commit.
-    merge = lake.delta("bronze.files").alias("old").merge(planned.alias("new"), F.expr("old.file_id = new.file_id"))
-    done = merge.whenNotMatchedInsert(values=columns).execute().first()
-    if done is None or done["num_inserted_rows"] != len(rows):
+    about = {"pool": F.lit(pool), "plan": F.lit(number), "planned_at": F.current_timestamp()}
+    # Of two ingests that plan at once, both as one link of the chain, Delta lets one commit; the name tells which.
+    txn = f"plan/{pool}/{number}/{uuid4().hex}"
+    lake.write(planned.withColumns(about), "bronze.batches", txn=txn, chain=f"plan/{pool}", link=number)
+    if lake.commit("bronze.batches", txn) is None:
         raise Conflict(f"pool {pool!r}: another ingest planned its files at the same time; run this one again")
 
 
@@ -172,9 +182,18 @@ def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[S
     rows = lake.spark.read.schema(ddl(SCHEMA)).parquet(str(entries)).where("kind IN ('dead', 'other')")
     about = {"pool": F.lit(cfg.pool.name), "batch_id": F.lit(batch_id)}
     dead = rows.withColumns({**about, "source": F.col("path"), "seen_at": F.current_timestamp()})
-    lake.append(dead, "bronze.dead_letters", txn=f"ingest/{batch_id}")
-    _mark_done(lake, lake.spark.createDataFrame(counts))
+    lake.write(dead, "bronze.dead_letters", txn=f"ingest/{batch_id}")
+    _publish(lake, cfg.pool.name, batch_id, files, counts)
     ledger.remove(entries)
+
+
+def _publish(lake: Lakehouse, pool: str, batch_id: str, files: Sequence[SourceFile], counts: pa.Table) -> None:
+    read = {file_id(pool, file.path, file.num_bytes): file for file in files}
+    ours = [read[key] for key in counts["file_id"].to_pylist()]
+    counts = counts.append_column("path", pa.array([file.path for file in ours], pa.string()))
+    counts = counts.append_column("num_bytes", pa.array([file.num_bytes for file in ours], pa.int64()))
+    about = {"pool": F.lit(pool), "batch_id": F.lit(batch_id), "ingested_at": F.current_timestamp()}
+    lake.write(lake.spark.createDataFrame(counts).withColumns(about), "bronze.files", txn=f"ingest/{batch_id}")
 
 
 def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], entries: Path) -> Commit:
@@ -198,13 +217,6 @@ def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[So
         ledger.clear(entries)
         pages.write.format("noop").mode("append").save()  # its ledger was removed by hand: read for that alone
     return commit
-
-
-def _mark_done(lake: Lakehouse, counts: DataFrame) -> None:
-    done = lake.delta("bronze.files").alias("file").merge(counts.alias("n"), F.expr("file.file_id = n.file_id"))
-    names = ("num_records", "num_pages", "num_dead", "cpu_s")
-    values: dict[str, str | Column] = {name: F.col(f"n.{name}") for name in names}
-    done.whenMatchedUpdate(set=values | {"ingested_at": F.current_timestamp()}).execute()
 
 
 def _read(spark: SparkSession, cfg: IngestConfig, files: Sequence[SourceFile], entries: Path) -> DataFrame:
@@ -235,25 +247,28 @@ def pages(lake: Lakehouse, pool: str) -> DataFrame:
     found = lake.read("bronze.pages").where(F.col("pool") == pool)
     if not lake.exists("bronze.files"):
         return found
-    unfinished = lake.read("bronze.files").where((F.col("pool") == pool) & F.col("ingested_at").isNull())
-    return found.join(F.broadcast(unfinished.select("batch_id").distinct()), "batch_id", how="left_anti")
+    whole = lake.read("bronze.files").where(F.col("pool") == pool).select("batch_id").distinct()
+    return found.join(F.broadcast(whole), "batch_id", how="left_semi")
 
 
 def _report(lake: Lakehouse, cfg: IngestConfig, new: int) -> Report:
-    """The totals of the pool, and its dead letters by reason, over all its ingests: one query, not one each."""
-    ours = F.col("pool") == cfg.pool.name
-    files = (
-        lake.read("bronze.files").where(ours).select(F.lit("").alias("reason"), "num_records", "num_pages", "num_dead")
-    )
-    letters = lake.read("bronze.dead_letters").where(ours)
-    letters = letters.select(F.concat_ws("/", "stage", "error").alias("reason"), "num_records", F.lit(0), F.lit(0))
+    """The totals of the pool, and its dead letters by reason, over all its ingests: one query of a small table."""
+    files = lake.read("bronze.files").where(F.col("pool") == cfg.pool.name).coalesce(1)  # and so without a shuffle
+    entries = F.transform(F.map_entries("dead_letters"), _entry)
+    whole = F.array(F.struct(F.lit("").alias("reason"), "num_records", "num_pages", "num_dead"))
+    each = files.select(F.inline(F.concat(whole, entries)))
     names = ("num_records", "num_pages", "num_dead")
-    columns = [F.count("*").alias("rows"), *[F.coalesce(F.sum(name), F.lit(0)).alias(name) for name in names]]
-    sums = files.union(letters).groupBy("reason").agg(*columns)
+    sums = each.groupBy("reason").agg(F.count("*").alias("rows"), *[F.sum(name).alias(name) for name in names])
     by_reason = {row["reason"]: row for row in sums.collect()}
     total = by_reason.pop("")  # a pool without a file was refused
-    dead = {reason: row["num_records"] for reason, row in by_reason.items()}
+    dead = {reason: row["num_dead"] for reason, row in by_reason.items()}
     facts: dict[str, str | int | float] = {"files": total["rows"], "new_files": new}
     facts |= dict(sorted(dead.items(), key=lambda item: (-item[1], item[0])))
     versions = {name: lake.version(name) for name in ("bronze.files", "bronze.pages", "bronze.dead_letters")}
     return Report("ingest", total["num_records"], total["num_pages"], total["num_dead"], versions, facts)
+
+
+def _entry(entry: Column) -> Column:
+    none = F.lit(0).cast("long")
+    names = (entry["key"].alias("reason"), none.alias("num_records"), none.alias("num_pages"))
+    return F.struct(*names, entry["value"].alias("num_dead"))

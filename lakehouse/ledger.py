@@ -7,6 +7,7 @@ twice leaves one file.
 
 import os
 import shutil
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,25 +34,28 @@ def writer(folder: str, name: str) -> Iterator[pq.ParquetWriter]:
 
 
 def counts(folder: Path) -> pa.Table:
-    """Per file_id: the reader's own count of records, those that are no pages, and so the pages; CPU seconds.
+    """Per file_id: the reader's own count of records, those that are no pages (in all, by reason); so the pages.
 
     A row a file of one batch: read here, since a job of Spark's for it costs more than the reading.
     """
     rows = ds.dataset([str(path) for path in sorted(folder.glob("[!_]*.parquet"))], schema=SCHEMA, format="parquet")
-    table = rows.to_table(["file_id", "kind", "num_records", "cpu_s"])
+    table = rows.to_table(["file_id", "kind", "stage", "error", "num_records", "cpu_s"])
     is_file = pc.equal(table["kind"], "file")
-    zero = pa.scalar(0, pa.int64())
-    table = table.append_column("num_total", pc.if_else(is_file, table["num_records"], zero))
-    table = table.append_column("num_dead", pc.if_else(is_file, zero, table["num_records"]))
-    sums = table.group_by("file_id").aggregate([("num_total", "sum"), ("num_dead", "sum"), ("cpu_s", "max")])
-    num_records, num_dead = sums["num_total_sum"], sums["num_dead_sum"]
+    files, dead = table.filter(is_file), table.filter(pc.invert(is_file))
+    reasons = defaultdict[str, dict[str, int]](dict)
+    by_reason = dead.group_by(["file_id", "stage", "error"]).aggregate([("num_records", "sum")])
+    for row in by_reason.to_pylist():
+        reasons[row["file_id"]][f"{row['stage']}/{row['error']}"] = row["num_records_sum"]
+    found = [sorted(reasons[file].items()) for file in files["file_id"].to_pylist()]
+    num_dead = pa.array([sum(count for _, count in pairs) for pairs in found], pa.int64())
     return pa.table(
         {
-            "file_id": sums["file_id"],
-            "num_records": num_records,
+            "file_id": files["file_id"],
+            "num_records": files["num_records"],
             "num_dead": num_dead,
-            "num_pages": pc.subtract(num_records, num_dead),
-            "cpu_s": sums["cpu_s_max"],
+            "num_pages": pc.subtract(files["num_records"], num_dead),
+            "dead_letters": pa.array(found, pa.map_(pa.string(), pa.int64())),
+            "cpu_s": files["cpu_s"],
         }
     )
 

@@ -44,8 +44,8 @@ def _table(name: str, about: str, keys: str, fields: list[tuple[str, pa.DataType
 
 _ALL = [
     _table(
-        "bronze.files",
-        "one row per source file of a pool, with the counts of its ingest; null counts mean planned, not yet read",
+        "bronze.batches",
+        "one row per source file of a pool: the batch it belongs to, committed before any of its files is read",
         "file_id",
         [
             ("file_id", STRING),  # identity of pool, path and size
@@ -53,11 +53,25 @@ _ALL = [
             ("path", STRING),  # relative to the pool's address
             ("num_bytes", LONG),
             ("batch_id", STRING),  # the commit that the file belongs to
+            ("plan", LONG),  # the pool's first ingest plans as 1, each later one as the next
+            ("planned_at", TIME),
+        ],
+    ),
+    _table(
+        "bronze.files",
+        "one row per source file that was read to its end, with its counts; a batch's files come in its last commit",
+        "file_id",
+        [
+            ("file_id", STRING),
+            ("pool", STRING),
+            ("path", STRING),
+            ("num_bytes", LONG),
+            ("batch_id", STRING),
             ("num_records", LONG),
             ("num_pages", LONG),
             ("num_dead", LONG),
+            ("dead_letters", pa.map_(STRING, LONG)),  # records by stage/error
             ("cpu_s", DOUBLE),
-            ("planned_at", TIME),
             ("ingested_at", TIME),
         ],
     ),

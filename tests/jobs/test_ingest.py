@@ -80,31 +80,28 @@ def test_batches_and_partitions_change_no_row(lake: Lakehouse, folder: Path, tmp
     assert one.exceptAll(many).count() == many.exceptAll(one).count() == 0
 
 
-@pytest.mark.parametrize("done", [0, 1, 2])
+@pytest.mark.parametrize("done", [0, 1, 2, 3])
 def test_a_killed_run_is_finished_by_the_next(
     lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch, done: int
 ) -> None:
-    """Killed before any table, between the two tables, and after both but before the files were marked."""
+    """Killed before the plan, the pages, the dead letters, and the files' counts that publish them."""
 
     class Killed(Exception):
         pass
 
-    append, calls = Lakehouse.append, list[str]()
+    write, calls = Lakehouse.write, list[str]()
 
-    def killing(self: Lakehouse, *args: object, **kwargs: object) -> object:
+    def killing(self: Lakehouse, *args: object, **kwargs: object) -> None:
         if len(calls) == done:
             raise Killed
         calls.append(str(args[1]))
-        return append(self, *args, **kwargs)  # type: ignore[arg-type] # passed on as they came
-
-    def merged(*_: object) -> None:
-        raise Killed
+        write(self, *args, **kwargs)  # type: ignore[arg-type] # passed on as they came
 
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(Lakehouse, "append", killing)
-        if done == 2:
-            patch.setattr(ingest, "_mark_done", merged)
+        patch.setattr(Lakehouse, "write", killing)
         run(lake, folder)
+    assert calls == ["bronze.batches", "bronze.pages", "bronze.dead_letters", "bronze.files"][:done]
+    assert done == 0 or ingest.pages(lake, "made").count() == 0
     finished, again = run(lake, folder), run(lake, folder)
     assert finished.rows_out == lake.read("bronze.pages").count() == 14
     assert all(holds for *_, holds in oracle_ingest.check(lake, finished, again))
@@ -159,12 +156,12 @@ def test_two_ingests_that_plan_the_same_file_at_once(lake: Lakehouse, folder: Pa
 
     class Late(Lakehouse):
         def read(self, name: str, version: int | None = None) -> DataFrame:
-            return super().read(name, version).limit(0) if name == "bronze.files" else super().read(name, version)
+            return super().read(name, version).limit(0)
 
     files = [SourceFile(path.name, str(path), path.stat().st_size) for path in sorted(folder.iterdir())]
     with pytest.raises(Conflict, match="another ingest planned its files at the same time"):
         ingest._planned(Late(lake.spark, lake.cfg), config(lake, folder), files)
-    assert lake.read("bronze.files").count() == len(files)
+    assert lake.read("bronze.batches").count() == lake.read("bronze.files").count() == len(files)
 
 
 def test_a_wrong_pool_is_one_line_and_writes_nothing(lake: Lakehouse, tmp_path: Path) -> None:

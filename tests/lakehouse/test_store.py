@@ -1,9 +1,12 @@
 """Tables through a real session: an append happens once for its name, and every table can be made and read."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
 import pytest
 from pyspark.sql import DataFrame
 
-from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.errors import ConfigError, Conflict
 from lakeloom.lakehouse.session import ddl, sql_type
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tables import TABLES, Table
@@ -35,6 +38,23 @@ def test_a_transaction_is_remembered_behind_later_ones(lake: Lakehouse) -> None:
         lake.append(rows(lake, str(number)), "silver.signatures", txn=f"t{number}")
     assert not lake.append(rows(lake, "0"), "silver.signatures", txn="t0").is_new
     assert lake.read("silver.signatures").count() == 4
+
+
+def test_of_two_that_write_the_same_link_of_a_chain_one_does(lake: Lakehouse) -> None:
+    """At the same time, so that Delta's own check of the two commits decides, or its log, whichever comes first."""
+    lake.create("silver.signatures")
+
+    def write(name: str) -> str:
+        with suppress(Conflict):
+            lake.write(rows(lake, name), "silver.signatures", txn=name, chain="chain", link=1)
+        return name if lake.commit("silver.signatures", name) else ""
+
+    with ThreadPoolExecutor(2) as pool:
+        names = list(filter(None, pool.map(write, ["a", "b"])))
+    assert len(names) == 1
+    assert [row["doc_id"] for row in lake.read("silver.signatures").collect()] == names
+    lake.write(rows(lake, "c"), "silver.signatures", txn="c", chain="chain", link=2)
+    assert lake.read("silver.signatures").count() == 2
 
 
 def test_a_new_column_joins_an_older_table(lake: Lakehouse) -> None:
