@@ -151,7 +151,7 @@ class _NoPandas(MetaPathFinder):
     def find_spec(self, fullname: str, path: object, target: object = None) -> None:
         """Refuse pandas, leave the rest to others."""
         if fullname == "pandas":
-            raise ImportError("not in a reader")
+            raise ImportError("pandas is kept out of a reader of archives", name=fullname)
 
 
 def main(memory: int) -> None:

@@ -16,8 +16,12 @@ _KERNELS = {
 NAMES = ("auto", *_KERNELS)
 
 
-def kernel(name: str) -> AbstractContextManager[None]:
-    """While open, attention is computed by this kernel alone; auto leaves the choice to torch."""
+def check(name: str) -> None:
+    """Raises ConfigError for a name that is none of NAMES."""
     if name not in NAMES:
         raise unknown("attention", name, NAMES, "train.attention")
+
+
+def kernel(name: str) -> AbstractContextManager[None]:
+    """While open, attention is computed by this kernel alone; auto leaves the choice to torch."""
     return nullcontext() if name == "auto" else cast("AbstractContextManager[None]", sdpa_kernel(_KERNELS[name]))

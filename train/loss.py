@@ -106,7 +106,7 @@ class _Chunked(torch.autograd.Function):
 
 
 def _chunk(num_tokens: int, most: int) -> int:
-    """Chunks of one size, so that one compiled kernel serves all; a multiple of 256, which tiles of a GPU divide."""
+    """Chunks of about one size, a multiple of 256, which tiles of a GPU divide; the last has what is left."""
     if most < 256:
         return max(1, most)
     evenly = -(-num_tokens // -(-num_tokens // most))

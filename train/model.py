@@ -113,7 +113,8 @@ class Decoder(nn.Module):
         return cast("Tensor", self.final_norm(x_BTD).to(x_BTD.dtype))
 
     def attend_by(self, kernel: str) -> None:
-        """Use one of torch's attention kernels, by its name in train/attention.py."""
+        """Use one of torch's attention kernels, by its name in train/attention.py. Raises ConfigError for another."""
+        attention.check(kernel)
         for block in cast("list[Block]", list(self.blocks)):
             block.attention.kernel = kernel
 

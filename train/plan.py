@@ -11,12 +11,13 @@ from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.shards import Manifest
 from lakeloom.train import attention
 from lakeloom.train.config import ModelConfig, TrainConfig
+from lakeloom.train.loss import MAX_LOGITS
 
 TOKENS_PER_PARAMETER = 20
 
 # Of a GPU's memory, what is planned with; the rest is for NCCL, fragments and the kernels themselves.
 _USED = 0.9
-_LOSS_BYTES = 6 * 2**30
+_LOGIT_BYTES = 12  # of each logit of a chunk, with its fp32 copies and the sums of the output matrix's gradient
 
 _ZERO_STAGES = (1, 2)
 # Both seen with DeepSpeed 0.19.8.
@@ -76,15 +77,21 @@ class Plan:
         return max(size for size in range(1, most + 1) if share % size == 0)
 
 
-def largest_micro(model: ModelConfig, num_bytes: int, compiled: str, world: int = 1) -> int:
+def largest_micro(
+    model: ModelConfig, num_bytes: int, compiled: str, world: int = 1, *, kernel: str = "auto", chunk: int | None = None
+) -> int:
     """Sequences of a bf16 micro-step that fit a GPU of that memory, at least one; an H200 held 3 to 5 % less.
 
     Bytes a parameter, ZeRO-1 in bf16: weights, gradients and their sums 8 in each process (as DeepSpeed 0.19.8 keeps
-    them), master weights and moments 12 shared. Bytes a token, layer and width: what autograd keeps of a block.
+    them), master weights and moments 12 shared. Bytes a token, layer and width: what autograd keeps of a block. The
+    kernel `math` keeps the attention's matrix too, 4 bytes a pair of positions and head. `chunk`: tokens of the loss.
     """
     state = model.num_parameters * (8 + 12 / world)
     kept = (55.0 if compiled == "off" else 36.5) * model.dim * model.num_layers * model.seq_len
-    return max(1, int((_USED * num_bytes - state - _LOSS_BYTES) / kept))
+    if kernel == "math":
+        kept += 4.0 * model.num_heads * model.num_layers * model.seq_len**2
+    logits = chunk * model.vocab_size if chunk else MAX_LOGITS["cuda"]
+    return max(1, int((_USED * num_bytes - state - _LOGIT_BYTES * logits) / kept))
 
 
 def make(cfg: TrainConfig) -> Plan:
@@ -102,7 +109,8 @@ def make(cfg: TrainConfig) -> Plan:
     memory = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else None
     # Values of four bytes take twice the room.
     room = memory if memory is None or precision == "bf16" else memory // 2
-    most = largest_micro(model, room, compiled, nproc) if room else None
+    kernel, chunk = cfg.attention, cfg.loss_chunk
+    most = largest_micro(model, room, compiled, nproc, kernel=kernel, chunk=chunk) if room else None
     plan = Plan(cfg, manifest, model, device, precision, compiled, nproc, most, num_steps, train_id)
     plan.split(plan.nproc)
     return plan
@@ -122,9 +130,8 @@ def _machine(cfg: TrainConfig) -> tuple[str, str]:
 def _compilation(cfg: TrainConfig, device: str, precision: str) -> str:
     """Check what changes only the speed; the extent of compilation."""
     if cfg.compile not in ("auto", "off", "blocks", "model"):
-        raise unknown("extent", cfg.compile, ("auto", "off", "blocks", "model"), "train.compile")
-    if cfg.attention not in attention.NAMES:
-        raise unknown("attention", cfg.attention, attention.NAMES, "train.attention")
+        raise unknown("extent of compilation", cfg.compile, ("auto", "off", "blocks", "model"), "train.compile")
+    attention.check(cfg.attention)
     if cfg.attention not in ("auto", "math") and device == "cpu":
         raise ConfigError(f"train.attention={cfg.attention} is a GPU's kernel, the device is a CPU; use auto or math")
     if cfg.attention in ("flash", "cudnn") and precision != "bf16":

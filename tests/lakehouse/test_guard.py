@@ -122,3 +122,14 @@ def test_a_cancelled_task_leaves_no_process(task: Task_) -> None:
     child = reader()
     del batches
     assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_reader_imports_no_pandas(
+    task: Task_, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """pyarrow would, for each list of cells: half a CPU second a task."""
+    monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
+    assert counts(rows(guard.batches(task([PROSE.encode()]))))["page", None] == 1
+    imported = capfd.readouterr().err
+    assert "pyarrow.lib" in imported
+    assert "pandas." not in imported  # the refused attempt itself is listed

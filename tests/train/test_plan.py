@@ -4,10 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import Tensor
+from torch.autograd.graph import saved_tensors_hooks
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.train import plan
 from lakeloom.train.config import ModelConfig, TrainConfig
+from lakeloom.train.model import Decoder
 
 MakeConfig = Callable[..., TrainConfig]
 
@@ -55,7 +59,7 @@ def test_identity_is_what_decides_the_weights(
         ({"tokens": 6400}, r"needs 6400 tokens, the dataset toy has 3200: 2.00 epochs; pass train.allow_repeats=true"),
         ({"nproc": 3}, "8 sequences does not divide among 3 processes"),
         ({"micro_batch": 3}, "micro-batches of 3"),
-        ({"compile": "all"}, "no extent 'all'"),
+        ({"compile": "all"}, "no extent of compilation 'all'"),
         ({"attention": "flsh"}, "no attention 'flsh'; nearest: flash"),
         ({"attention": "cudnn"}, "a GPU's kernel, the device is a CPU; use auto or math"),
         ({"loss_chunk": 0}, "a chunk has one token or more"),
@@ -115,6 +119,34 @@ def test_memory_is_foretold(shape: tuple[int, int, int, int], compiled: str, mic
     # The rule plans with nine tenths; what was held must fit those, with no more than a tenth to spare.
     fits = [size for size in range(8, 200) if plan.largest_micro(model, size * 2**30, compiled) >= micro]
     assert gib <= 0.9 * fits[0] <= 1.1 * gib
+
+
+def test_memory_is_shared_by_processes_and_taken_by_settings() -> None:
+    model, room = ModelConfig(50_432, 2048, 1024, 24, 8, 2816), 80 * 2**30
+    alone = plan.largest_micro(model, room, "blocks")
+    assert plan.largest_micro(model, room, "blocks", 8) > alone
+    assert plan.largest_micro(model, room, "blocks", chunk=1024) > alone
+    assert plan.largest_micro(model, room, "blocks", chunk=2**16) < alone
+    assert plan.largest_micro(model, room, "blocks", kernel="math") < alone / 2
+
+
+def test_the_math_kernel_keeps_the_attentions_matrix() -> None:
+    """The rule's 4 bytes a pair of positions and head: what torch's autograd holds beyond that of its own choice."""
+    kept, length = dict[str, int](), 256
+    for kernel in ("auto", "math"):
+        decoder = Decoder(ModelConfig(96, length, dim=64, num_layers=2, num_heads=4, ffn_hidden=64)).bfloat16()
+        decoder.attend_by(kernel)
+        held = dict[int, Tensor]()
+
+        def keep(value: Tensor, held: dict[int, Tensor] = held) -> Tensor:
+            held[value.untyped_storage().data_ptr()] = value
+            return value
+
+        with saved_tensors_hooks(keep, lambda value: value):
+            decoder.hidden(torch.zeros(1, length, dtype=torch.long))
+        kept[kernel] = sum(value.untyped_storage().nbytes() for value in held.values())
+    a_pair = (kept["math"] - kept["auto"]) / (2 * 4 * length**2)
+    assert a_pair == pytest.approx(4.0, rel=0.1)
 
 
 def test_a_small_gpu_takes_one_sequence() -> None:
