@@ -97,9 +97,18 @@ def main(words: Sequence[str] | None = None) -> None:
     sys.exit(_main(list(sys.argv[1:] if words is None else words)))
 
 
+class _Output(Console):
+    """A screen or a pipe; whoever reads the pipe may leave (`lakeloom | head`), and the job is none the worse for it."""
+
+    def on_broken_pipe(self) -> None:
+        """End quietly; rich's own way is exit code 1."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0)
+
+
 def _main(words: list[str]) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = _Output(highlight=False, width=None if sys.stdout.isatty() else 120)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
     if not words or words[0] in ("-h", "--help", "help"):
         screen.list_jobs(console, {name: job.about for name, job in JOBS.items()})

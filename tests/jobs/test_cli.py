@@ -1,5 +1,7 @@
 """The lakeloom command's manners: one line for an error, the right exit code, nothing made by a wrong request."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,15 @@ def test_a_wrong_request_is_one_line_and_makes_nothing(
     out, err = capsys.readouterr()
     assert expected in err and len(err.splitlines()) == 1
     assert out == "" and not any(tmp_path.iterdir())
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    command = [sys.executable, "-m", "lakeloom.jobs"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
+        assert job.stdout is not None and job.stderr is not None
+        job.stdout.close()
+        assert job.stderr.read() == b""
+    assert job.returncode == 0
 
 
 @pytest.mark.spark
