@@ -98,7 +98,7 @@ def main(words: Sequence[str] | None = None) -> None:
 
 
 class _Output(Console):
-    """A screen or a pipe; whoever reads the pipe may leave (`lakeloom | head`), and the job is none the worse for it."""
+    """A screen or a pipe; whoever reads the pipe may leave (`lakeloom | head`), and the job is none the worse."""
 
     def on_broken_pipe(self) -> None:
         """End quietly; rich's own way is exit code 1."""
