@@ -1,18 +1,21 @@
 """ARC, the format before WARC (Common Crawl until 2012), read by warcio, which gives it WARC headers."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from warcio.archiveiterator import ArchiveIterator
-from warcio.exceptions import ArchiveLoadFailed
 
+from lakeloom.lakehouse.errors import PASSED_ON
 from lakeloom.lakehouse.payload import Undecodable, decode
 from lakeloom.lakehouse.streams import ByteSource
 from lakeloom.lakehouse.warc import BadRecord, Capture, Extract, Limits, OtherRecord, Row, clean_url, to_page
 
 if TYPE_CHECKING:
     from warcio.recordloader import ArcWarcRecord
+
+_STATUS = re.compile("[0-9]{3}")
 
 
 def arc_records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> Iterator[Row]:
@@ -28,7 +31,9 @@ def arc_records(file: ByteSource, size: int, extract: Extract, limits: Limits) -
             raw = record.raw_stream.read(limits.max_bytes + 1)
             offset = int(archive.get_record_offset())  # consumes what is left of the record
             yield _row(record, raw, offset, number, extract, limits)
-        except (ArchiveLoadFailed, OSError, EOFError, ValueError) as error:
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 errors.PASSED_ON says why
             yield BadRecord(offset, "parse", "not_a_record", f"{type(error).__name__}: {error}"[:200], size - offset)
             return
         number += 1
@@ -54,7 +59,7 @@ def _capture(record: "ArcWarcRecord", offset: int, http: dict[str, str], body: b
         offset=offset,
         url=clean_url(warc.get_header("WARC-Target-URI") or ""),
         date=_date(warc.get_header("WARC-Date") or ""),
-        status=int(status) if status.isdigit() else None,
+        status=int(status) if _STATUS.fullmatch(status) else None,
         headers=http,
         # A record without HTTP has its type in the ARC header line.
         declared_type=http.get("content-type", "") if http else warc.get_header("Content-Type") or "",

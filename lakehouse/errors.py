@@ -41,6 +41,11 @@ class Incomplete(LakeloomError):
     """A check on the result failed before it was published."""
 
 
+# What native code raises on foreign bytes may be any exception (a panic of Rust's is not even an Exception), and
+# belongs to those bytes. These do not: our own, want of memory, and what ends a generator or the process.
+PASSED_ON = (LakeloomError, MemoryError, GeneratorExit, KeyboardInterrupt, SystemExit)
+
+
 def raised_by_worker(trace: str) -> LakeloomError | None:
     """The error of this tree that ended a Spark task, from the traceback that Spark passes on as text."""
     kinds = {kind.__name__: kind for kind in (*LakeloomError.__subclasses__(), LakeloomError)}

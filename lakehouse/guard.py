@@ -15,7 +15,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from lakeloom.lakehouse import errors
-from lakeloom.lakehouse.reader import BATCH, END, FRAME, PLACE, Task
+from lakeloom.lakehouse.reader import BATCH, END, FRAME, LEFT_OUT, PLACE, Task
 from lakeloom.lakehouse.rows import SCHEMA
 
 # What native code dies of by its own fault. Any other end (out of memory, a cancelled task) says nothing of the bytes.
@@ -52,8 +52,10 @@ def _past(task: Task, reader: "_Child", killed: set[str]) -> Task:
     elif is_extracting and status in (*_CRASHES, signal.SIGKILL):
         reason = ("crash", f"the extractor ended by {name}")
     elif status in _CRASHES:
-        reason = ("unreadable", f"the archive reader ended by {name}; the rest of the file was left out")
+        reason = ("unreadable", f"the archive reader ended by {name}{LEFT_OUT}")
     else:
+        reason = ("", "")
+    if not any(reason) or task.failed.get(place, ("",))[0] == reason[0]:  # of the same again: it wasn't passed by
         address = task.files[min(file, len(task.files) - 1)][1]
         raise errors.SourceFailed(f"{address}: its reader ended by {name} at record {record}; run the job again")
     return replace(task, failed={**task.failed, place: reason})

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from datetime import datetime
 from typing import IO, cast
@@ -31,13 +32,13 @@ def records(file: ByteSource, name: str, limits: Limits) -> Iterator[Row]:
     try:
         for number, line in enumerate(_lines(file, name, limits.max_bytes)):
             yield _page(line, number, limits)
-    except (OSError, EOFError, zstandard.ZstdError) as error:
+    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
         yield BadRecord(number, "parse", "broken_stream", f"{type(error).__name__}: {error}"[:200], 0)
 
 
 def _lines(file: ByteSource, name: str, limit: int) -> Iterator[bytes]:
     """Lines of at most limit + 1 bytes; the rest of a longer one is skipped."""
-    stream = file
+    stream, name = file, name.lower()
     if name.endswith(".gz"):
         stream = gzip.GzipFile(fileobj=file)
     elif name.endswith((".zst", ".zstd")):

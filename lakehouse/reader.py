@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from importlib.abc import MetaPathFinder
 
 from lakeloom.lakehouse import jsonl
-from lakeloom.lakehouse.errors import LakeloomError
+from lakeloom.lakehouse.errors import PASSED_ON, LakeloomError
 from lakeloom.lakehouse.jsonl import is_jsonl
 from lakeloom.lakehouse.markup import main_text
 from lakeloom.lakehouse.rows import Batch, file_id, record_row, tally
@@ -29,6 +29,7 @@ from lakeloom.lakehouse.warc import BadRecord, ExtractionFailed, Limits, OtherRe
 
 FRAME = struct.Struct("<BIQQ")  # kind, file and record number where the next reader would begin, bytes that follow
 BATCH, END, ERROR = range(3)
+LEFT_OUT = "; the rest of the file was left out"
 PLACE = struct.Struct("<Iq?")  # file number, record number, whether its text is being extracted
 
 
@@ -99,16 +100,25 @@ class Reader:
         self.batch.add({**tally(identifier, path, "file", "", self.record), "cpu_s": spent})
 
     def _rows(self, address: str) -> Iterator[Row]:
-        """The file's rows, to the place where an earlier reader could not go on."""
-        self._note(False)
-        offset = 0
-        for row in self._archive(address):
+        """The file's rows, to the place where an earlier reader, or this one, could not go on."""
+        offset, archive = 0, self._archive(address)
+        while True:
+            self._note(False)
             if (failed := self._failed()) and failed[0] == "unreadable":
                 yield BadRecord(offset, "parse", *failed, 0)
                 return
+            try:
+                row = next(archive, None)
+            except PASSED_ON:
+                raise
+            except BaseException as error:  # noqa: BLE001 errors.PASSED_ON says why
+                detail = f"{type(error).__name__}: {error}"[:200] + LEFT_OUT
+                yield BadRecord(offset, "parse", "unreadable", detail, 0)
+                return
+            if row is None:
+                return
             yield row
             offset = row.offset or 0 if not isinstance(row, OtherRecord) else offset
-            self._note(False)
 
     def _archive(self, address: str) -> Iterator[Row]:
         try:
@@ -132,7 +142,9 @@ class Reader:
         signal.setitimer(signal.ITIMER_PROF, self.task.timeout_s)
         try:
             return main_text(body)
-        except Exception as error:  # whatever the native code raises belongs to this page alone
+        except PASSED_ON:
+            raise
+        except BaseException as error:
             raise ExtractionFailed("error", f"{type(error).__name__}: {error}") from error
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)

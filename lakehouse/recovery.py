@@ -144,20 +144,39 @@ _IS_RECORD = {_PLAIN: _begins_record, _GZIP: _is_gzip, _ZSTD: _is_any, _LZ4: _is
 
 def next_start(file: ByteSource, size: int, start: int, last: int | None, kind: Kind) -> Damage:
     """The damage after the last good record, at `last` (or from `start` on): to the next place that may be a record."""
-    begin = start if last is None else min(_end_of_record(file, last, kind), size)
+    begin = start if last is None else _end_of_record(file, last, kind)
+    if last is not None and kind.magic == _PLAIN and (covered := _covered(file, last, begin, size, kind)) < begin:
+        return Damage(covered, covered)
+    begin = min(begin, size)
     find = partial(_find, file, kind.magic, _IS_RECORD[kind.magic])
     found = find(begin, size)
-    # A place that looks like a record, yet could not be read as one, is part of the damage.
-    return Damage(begin, found if found > begin else find(begin + 1, size))
+    # A place that looks like a record, yet could not be read as one, is part of the damage. One that was not begun at
+    # is tried: what stopped the reader there may be the record before, whose length is wrong.
+    return Damage(begin, found if found > begin or begin > start else find(begin + 1, size))
+
+
+def _covered(file: ByteSource, last: int, end: int, size: int, kind: Kind) -> int:
+    """Where the next record begins that a plain record's wrong length covers; its own `end` where there is none."""
+    if end <= size:
+        file.seek(end)
+        after = file.read(16).strip()
+        if not after or after.startswith(_PLAIN):
+            return end
+    # Strictly: the text of a page may have such lines, too.
+    blank = b"\n\n" if kind.is_quirky else b"\r\n\r\n"
+    found = _find(file, blank + _PLAIN, lambda data: _has_header(data[len(blank) :]), last, size)
+    return found + len(blank) if found < min(end, size) else end
 
 
 def _end_of_record(file: ByteSource, offset: int, kind: Kind) -> int:
     """First byte after the record, or after its compressed member; just after its first where that can't be told."""
     file.seek(offset)
     if kind.magic == _GZIP:
-        return _end_of_member(file, offset, zlib.decompressobj(31))
+        return _end_of_member(file, offset, zlib.decompressobj(31), 1 << 16)
     if kind.magic == _ZSTD:
-        return _end_of_member(file, offset, zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj())
+        # Some bytes at a time, since 4 bytes of zstd may unpack to a block of 128 KiB, and all of them at once.
+        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+        return _end_of_member(file, offset, unpacker, 1 << 9)
     if kind.magic == _LZ4:
         return offset + 1
     length, head = 0, 0
@@ -171,10 +190,10 @@ def _end_of_record(file: ByteSource, offset: int, kind: Kind) -> int:
     return offset + head + length
 
 
-def _end_of_member(file: ByteSource, offset: int, unpacker: "_Unpacker") -> int:
+def _end_of_member(file: ByteSource, offset: int, unpacker: "_Unpacker", step: int) -> int:
     position = offset
     try:
-        while not unpacker.eof and (block := file.read(1 << 16)):
+        while not unpacker.eof and (block := file.read(step)):
             position += len(block)
             unpacker.decompress(block)
     except (zlib.error, zstandard.ZstdError):

@@ -29,6 +29,7 @@ SCHEMA = pa.schema(
     ]
 )
 _BATCH_BYTES, _BATCH_ROWS = 16 << 20, 1000
+_MAX = (1 << 63) - 1  # a header may claim more
 
 Cell = str | int | float | bytes | datetime | dict[str, str] | None
 
@@ -42,7 +43,13 @@ def record_row(row: Page | BadRecord, pool: str, identifier: str, path: str, nth
     """A page's or a dead letter's row; `nth` tells records of one offset (of one compressed member) apart."""
     if isinstance(row, BadRecord):
         dead = tally(identifier, path, "dead", row.error, 1)
-        return {**dead, "offset": row.offset, "stage": row.stage, "detail": row.detail, "num_bytes": row.num_bytes}
+        return {
+            **dead,
+            "offset": row.offset,
+            "stage": row.stage,
+            "detail": row.detail,
+            "num_bytes": min(row.num_bytes, _MAX),
+        }
     place = path if nth == 0 else f"{path}#{nth}"
     cells: dict[str, Cell] = {name: getattr(row, name, None) for name in _PAGE}
     cells["doc_id"] = doc_id(pool, place, row.offset, row.url)

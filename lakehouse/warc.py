@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 
+from lakeloom.lakehouse.errors import PASSED_ON
 from lakeloom.lakehouse.markup import EXTRACTOR, decoded
 from lakeloom.lakehouse.payload import HTML, PLAIN, Undecodable, decode, media_type
-from lakeloom.lakehouse.recovery import next_start, sniff
+from lakeloom.lakehouse.recovery import Damage, next_start, sniff
 from lakeloom.lakehouse.streams import ByteSource
 
 Extract = Callable[[bytes], tuple[str, str]]
@@ -27,6 +28,7 @@ class ExtractionFailed(Exception):
         self.reason = reason
 
 
+_MAX_TRIES = 10_000  # damaged places of one file: each costs up to a millisecond, and foreign hands can make millions
 _SWALLOWED = b"\nWARC/"  # only looked for in files that some hand has edited
 _HOLD_PAGES = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
 
@@ -107,28 +109,39 @@ def records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> It
 
         yield from arc_records(file, size, extract, limits)
         return
-    number, start = 0, kind.start
-    if start:
-        yield BadRecord(0, "parse", "not_a_record", "the file does not begin with a record", start)
-    while start < size:
+    number, tries = 0, 0
+    damage, reason = Damage(0, kind.start), "the file does not begin with a record"
+    while damage.end < size:
         last: WarcRecord | None = None
-        reason = ""
+        start, stopped_by = damage.end, ""
         file.seek(start)
         try:
             for last in ArchiveIterator(file, parse_http=False, quirks_mode=kind.is_quirky, fsspec_args=False):
+                yield from _not_records(damage, reason)
+                damage = Damage(start, start)
                 yield _row(last, number, extract, limits)
                 number += 1
                 if kind.is_quirky and _SWALLOWED in last.reader.read(limits.max_bytes):
                     yield BadRecord(last.stream_pos, "parse", "wrong_length", "it covers the next record's header", 0)
-        except OSError as error:
-            reason = str(error)[:200]
-        damage = next_start(file, size, start, None if last is None else last.stream_pos, kind)
-        if last is not None and not reason and damage.end >= size:
+        except PASSED_ON:
+            raise
+        except BaseException as error:  # noqa: BLE001 errors.PASSED_ON says why
+            stopped_by = f"{type(error).__name__}: {error}"[:200]
+        found = next_start(file, size, start, None if last is None else last.stream_pos, kind)
+        if last is not None and not stopped_by and found.end >= size:
             return
+        if (tries := tries + 1) >= _MAX_TRIES:
+            found, stopped_by = Damage(found.start, size), f"the rest of a file with {tries} damaged places"
         # FastWARC takes some bytes between compressed members for the end of the file, and says nothing.
-        reason = reason or "the reader took it for the end of the file"
+        stopped_by = stopped_by or "the reader took it for the end of the file"
+        reason = reason if damage.end > damage.start else stopped_by
+        damage = found if last is not None else Damage(damage.start, found.end)
+    yield from _not_records(damage, reason)
+
+
+def _not_records(damage: Damage, reason: str) -> Iterator[BadRecord]:
+    if damage.end > damage.start:
         yield BadRecord(damage.start, "parse", "not_a_record", reason, damage.end - damage.start)
-        start = damage.end
 
 
 def _row(record: WarcRecord, number: int, extract: Extract, limits: Limits) -> Row:
@@ -139,12 +152,13 @@ def _row(record: WarcRecord, number: int, extract: Extract, limits: Limits) -> R
         return OtherRecord(name, record.content_length)
     offset, num_bytes = record.stream_pos, record.content_length
     try:
-        capture = _capture(record, limits)
+        return to_page(_capture(record, limits), number, extract, limits)
     except Undecodable as error:
         return BadRecord(offset, "decode", error.error, str(error)[:200], num_bytes)
-    except (OSError, ValueError, UnicodeError) as error:
+    except PASSED_ON:
+        raise
+    except BaseException as error:  # noqa: BLE001 errors.PASSED_ON says why
         return BadRecord(offset, "parse", "bad_record", f"{type(error).__name__}: {error}"[:200], num_bytes)
-    return to_page(capture, number, extract, limits)
 
 
 def _capture(record: WarcRecord, limits: Limits) -> Capture:

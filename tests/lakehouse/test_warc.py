@@ -2,19 +2,22 @@
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Callable
 
 import pytest
 import zstandard
 from fastwarc.stream_io import Lz4Writer
+from fastwarc.warc import WarcRecord
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from warcio.statusandheaders import StatusAndHeaders
 from warcio.warcwriter import WARCWriter
 
+from lakeloom.lakehouse import warc
 from lakeloom.lakehouse.markup import main_text
-from lakeloom.lakehouse.warc import BadRecord, ExtractionFailed, Limits, OtherRecord, Page, Row, records
+from lakeloom.lakehouse.warc import BadRecord, Capture, ExtractionFailed, Limits, OtherRecord, Page, Row, records
 
 PROSE = "<html><body><main><p>" + "A sentence about looms and the threads they hold. " * 8 + "</p></main></body></html>"
 
@@ -241,6 +244,71 @@ def test_lz4_is_read_and_a_damaged_member_costs_itself() -> None:
     rows = read(b"".join([hurt, *packed[1:]]))
     assert len(pages(rows)) == 3
     assert bad(rows) == [("parse", "not_a_record")]
+
+
+def lengthened(record: bytes, by: int) -> bytes:
+    return re.sub(
+        rb"Content-Length: (\d+)", lambda found: b"Content-Length: %d" % (int(found[1]) + by), record, count=1
+    )
+
+
+@pytest.mark.parametrize("packed", ["plain", "gz", "zst", "lz4"])
+@pytest.mark.parametrize("by", [-100, -1, 1, 3, 4, 50, 600, 10**6, 2**63, 2**70])
+def test_a_wrong_length_costs_no_other_record(packed: str, by: int) -> None:
+    made = members(4)
+    wrong = [number for number, record in enumerate(made) if b"WARC-Type: response" in record][1]
+    made[wrong] = lengthened(made[wrong], by)
+    rows = read(b"".join(map(PACK[packed], made)))
+    assert [page.url[-1] for page in pages(rows) if page.url[-1] != "1"] == ["0", "2", "3"]
+    kinds = [row.kind for row in rows if isinstance(row, OtherRecord)]
+    assert sorted(kinds) == ["request"] * 4 + ["warcinfo"]
+    assert by < 10**6 or next(row for row in rows if isinstance(row, BadRecord)).error in {"truncated", "empty_body"}
+
+
+def test_a_page_that_quotes_a_record_is_one_page() -> None:
+    quoting = (
+        b"<p>An archive's record:</p><pre>\r\n\r\nWARC/1.0\r\nWARC-Type: warcinfo\r\nContent-Length: 0\r\n\r\n</pre>"
+    )
+    rows = read(archive([PROSE.encode(), quoting], compress=False))
+    assert len(pages(rows)) == 2
+    assert len(rows) == 5
+
+
+def test_a_panic_of_native_code_costs_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):  # as pyo3's, which is no Exception
+        pass
+
+    def panic(record: WarcRecord, limits: Limits) -> Capture:
+        if "/1" in record.headers["WARC-Target-URI"]:
+            raise PanicException("index out of range")
+        return capture(record, limits)
+
+    capture = warc._capture
+    monkeypatch.setattr(warc, "_capture", panic)
+    rows = read(archive([PROSE.encode()] * 3))
+    assert [page.url[-1] for page in pages(rows)] == ["0", "2"]
+    (hurt,) = [row for row in rows if isinstance(row, BadRecord)]
+    assert (hurt.error, hurt.detail) == ("bad_record", "PanicException: index out of range")
+
+
+def test_many_damaged_places_side_by_side_are_one_row() -> None:
+    hurt = gzipped(b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 5\r\n\r\nhello\r\n\r\n")[:-20]
+    first, second = archive([PROSE.encode()]), archive([PROSE.encode()] * 2)
+    rows = read(first + hurt * 500 + second)
+    assert len(pages(rows)) == 3
+    (row,) = [row for row in rows if isinstance(row, BadRecord)]
+    assert row.offset == len(first) and row.num_bytes == len(hurt) * 500
+
+
+def test_endless_damage_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warc, "_MAX_TRIES", 50)
+    hurt = gzipped(b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 5\r\n\r\nhello\r\n\r\n")[:-20]
+    one = archive([PROSE.encode()])
+    rows = read((one + hurt) * 60)
+    assert len(pages(rows)) == 50
+    last = rows[-1]
+    assert isinstance(last, BadRecord) and last.num_bytes == len(one) * 10 + len(hurt) * 11
+    assert "50 damaged places" in last.detail
 
 
 @pytest.mark.parametrize("data", [b"", b"\x00" * 100, b"PK\x03\x04not a zip", b"<html>", gzipped(b"hello")])
