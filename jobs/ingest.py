@@ -7,9 +7,10 @@ planned. A batch's last commit, its files' counts in bronze.files, publishes it:
 
 import json
 import logging
+import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from uuid import uuid4
 
@@ -18,7 +19,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.lakehouse import ledger
-from lakeloom.lakehouse.errors import Conflict, Incomplete, SourceFailed
+from lakeloom.lakehouse.errors import ConfigError, Conflict, Incomplete, SourceFailed
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig, SourceFile, list_files
 from lakeloom.lakehouse.report import Report
@@ -31,6 +32,7 @@ from lakeloom.lakehouse.tables import table
 
 log = logging.getLogger(__name__)
 
+_SOURCE = tuple(field.name for field in fields(SourceFile))
 _PROBES = 8  # files that are opened to see whether any may be read
 
 
@@ -99,6 +101,11 @@ def _planned(
     lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]
 ) -> tuple[int, dict[str, list[SourceFile]]]:
     """How many files are new, and the batches to do by batch id: theirs, and those that earlier runs did not finish."""
+    if lake.exists("bronze.files") and not lake.exists("bronze.batches"):
+        raise ConfigError(
+            f"lakehouse {cfg.lakehouse.root}: an earlier version made its bronze.files without a plan (bronze.batches) "
+            "that tells which files are done; choose another lakehouse.root"
+        )
     is_empty = lake.create("bronze.batches")
     lake.create("bronze.files")
     listed = {file_id(cfg.pool.name, file.path, file.num_bytes): file for file in files}
@@ -121,30 +128,42 @@ def _last_plan(lake: Lakehouse, pool: str) -> int:
 def _unknown(
     lake: Lakehouse, cfg: IngestConfig, listed: Mapping[str, SourceFile]
 ) -> tuple[list[tuple[SourceFile, str]], dict[str, list[SourceFile]]]:
-    """Of the files by id: those never planned, and those planned and not finished, by batch id."""
+    """Of the files by id: those never planned, and those planned and not finished, by batch id.
+
+    Raises ConfigError for a file that was planned with another size: its pages have the doc_ids of the earlier ones.
+    """
     planned = lake.read("bronze.batches").where(F.col("pool") == cfg.pool.name)
     done = lake.read("bronze.files").where(F.col("pool") == cfg.pool.name).select("file_id", "ingested_at")
     known = planned.join(done, "file_id", "left")
     # From Arrow: a list of tuples would start Python workers to turn it into rows.
-    offered = lake.spark.createDataFrame(pa.table({"file_id": list(listed)}))
-    rows = offered.join(known, "file_id", "full").where("batch_id IS NULL OR ingested_at IS NULL")
+    offered = pa.table({"path": [file.path for file in listed.values()], "offered_id": list(listed)})
+    rows = lake.spark.createDataFrame(offered).join(known, "path", "full")
+    rows = rows.where("batch_id IS NULL OR ingested_at IS NULL OR offered_id <> file_id")
     new, batches = list[tuple[SourceFile, str]](), defaultdict[str, list[SourceFile]](list)
-    for row in rows.select("file_id", "path", "num_bytes", "batch_id").toLocalIterator():
-        if row["batch_id"] is None:
-            new.append((listed[row["file_id"]], row["file_id"]))
-            continue
-        # A file that left the pool after it was planned still gets its row: it can't be opened, and that is recorded.
-        missing = SourceFile(row["path"], f"{cfg.pool.name}/{row['path']}", row["num_bytes"])
-        batches[row["batch_id"]].append(listed.get(row["file_id"], missing))
+    for row in rows.select("offered_id", "file_id", *_SOURCE, "batch_id").toLocalIterator():
+        here, planned_id = row["offered_id"], row["file_id"]
+        if planned_id is None:
+            new.append((listed[here], here))
+        elif here is not None and here != planned_id:
+            raise _changed(cfg, row["path"], row["num_bytes"], listed[here].num_bytes)
+        else:  # also one that isn't listed now: by another slice of the pool, or since it is gone, which gets its row
+            planned_file = SourceFile(*(row[name] for name in _SOURCE))
+            batches[row["batch_id"]].append(planned_file if here is None else listed[here])
     return new, batches
+
+
+def _changed(cfg: IngestConfig, path: str, before: int, now: int) -> ConfigError:
+    return ConfigError(
+        f"pool {cfg.pool.name!r}: {path} has {now} bytes, and had {before} when it was planned; its pages would be "
+        "there twice. Put the earlier file back, or read the pool under another name (pool.name=...) or into another "
+        "lakehouse (lakehouse.root=...)"
+    )
 
 
 def _plan(lake: Lakehouse, pool: str, batches: Sequence[tuple[str, list[tuple[SourceFile, str]]]], number: int) -> None:
     """Commit which new file belongs to which batch. Raises Conflict where another ingest has planned meanwhile."""
     rows = [
-        {"file_id": key, "path": file.path, "num_bytes": file.num_bytes, "batch_id": batch_id}
-        for batch_id, batch in batches
-        for file, key in batch
+        {"file_id": key, **asdict(file), "batch_id": batch_id} for batch_id, batch in batches for file, key in batch
     ]
     schema = pa.schema([table("bronze.batches").schema.field(name) for name in rows[0]])
     planned = lake.spark.createDataFrame(pa.Table.from_pylist(rows, schema))
@@ -175,8 +194,8 @@ def _batches(
 
 def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile]) -> None:
     """Read a batch once, check its counts, and mark its files done: only then do other jobs see its pages."""
-    entries = lake.folder(f"staging/ingest/{batch_id}")
-    published = _pages(lake, cfg, batch_id, files, entries)
+    staging = lake.folder(f"staging/ingest/{batch_id}")
+    published, entries = _pages(lake, cfg, batch_id, files, staging)
     counts = ledger.counts(entries)
     _check(counts, len(files), published.num_rows)
     rows = lake.spark.read.schema(ddl(SCHEMA)).parquet(str(entries)).where("kind IN ('dead', 'other')")
@@ -184,7 +203,7 @@ def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[S
     dead = rows.withColumns({**about, "source": F.col("path"), "seen_at": F.current_timestamp()})
     lake.write(dead, "bronze.dead_letters", txn=f"ingest/{batch_id}")
     _publish(lake, cfg.pool.name, batch_id, files, counts)
-    ledger.remove(entries)
+    shutil.rmtree(staging, ignore_errors=True)
 
 
 def _publish(lake: Lakehouse, pool: str, batch_id: str, files: Sequence[SourceFile], counts: pa.Table) -> None:
@@ -196,14 +215,16 @@ def _publish(lake: Lakehouse, pool: str, batch_id: str, files: Sequence[SourceFi
     lake.write(lake.spark.createDataFrame(counts).withColumns(about), "bronze.files", txn=f"ingest/{batch_id}")
 
 
-def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], entries: Path) -> Commit:
-    """The commit of the batch's pages, this run's or that of a killed one; its ledger is there afterwards."""
+def _pages(
+    lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], staging: Path
+) -> tuple[Commit, Path]:
+    """The commit of the batch's pages, this run's or that of a killed one, and its whole ledger."""
     txn = f"ingest/{batch_id}"
-    # A ledger of fewer files is one that a killed run was writing.
-    is_whole = any(entries.glob("*.parquet")) and ledger.counts(entries).num_rows == len(files)
-    if is_whole and (found := lake.commit("bronze.pages", txn)) is not None:
-        return found
-    ledger.clear(entries)
+    left = [folder for folder in sorted(staging.iterdir()) if ledger.num_files(folder) == len(files)]
+    if left and (found := lake.commit("bronze.pages", txn)) is not None:
+        return found, left[0]
+    entries = staging / uuid4().hex  # this run's own: another may be at the same batch
+    entries.mkdir()
     pages = _read(lake.spark, cfg, files, entries).withColumns(
         {
             "pool": F.lit(cfg.pool.name),
@@ -213,10 +234,9 @@ def _pages(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[So
         }
     )
     commit = lake.append(pages, "bronze.pages", txn=txn)
-    if not commit.is_new:
-        ledger.clear(entries)
-        pages.write.format("noop").mode("append").save()  # its ledger was removed by hand: read for that alone
-    return commit
+    if ledger.num_files(entries) < len(files):  # the pages were there, and wrote none: read for the ledger alone
+        pages.write.format("noop").mode("append").save()
+    return commit, entries
 
 
 def _read(spark: SparkSession, cfg: IngestConfig, files: Sequence[SourceFile], entries: Path) -> DataFrame:

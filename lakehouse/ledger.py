@@ -6,8 +6,7 @@ twice leaves one file.
 """
 
 import os
-import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,14 +37,14 @@ def counts(folder: Path) -> pa.Table:
 
     A row a file of one batch: read here, since a job of Spark's for it costs more than the reading.
     """
-    rows = ds.dataset([str(path) for path in sorted(folder.glob("[!_]*.parquet"))], schema=SCHEMA, format="parquet")
-    table = rows.to_table(["file_id", "kind", "stage", "error", "num_records", "cpu_s"])
-    is_file = pc.equal(table["kind"], "file")
-    files, dead = table.filter(is_file), table.filter(pc.invert(is_file))
-    reasons = defaultdict[str, dict[str, int]](dict)
-    by_reason = dead.group_by(["file_id", "stage", "error"]).aggregate([("num_records", "sum")])
-    for row in by_reason.to_pylist():
-        reasons[row["file_id"]][f"{row['stage']}/{row['error']}"] = row["num_records_sum"]
+    rows = _dataset(folder)
+    files = rows.to_table(["file_id", "num_records", "cpu_s"], filter=ds.field("kind") == "file")
+    reasons = defaultdict[str, Counter[str]](Counter)
+    dead = rows.to_batches(["file_id", "stage", "error", "num_records"], filter=ds.field("kind") != "file")
+    for batch in dead:  # a row a bad record: by the million where archives are bad
+        by_reason = pa.table(batch).group_by(["file_id", "stage", "error"]).aggregate([("num_records", "sum")])
+        for row in by_reason.to_pylist():
+            reasons[row["file_id"]][f"{row['stage']}/{row['error']}"] += row["num_records_sum"]
     found = [sorted(reasons[file].items()) for file in files["file_id"].to_pylist()]
     num_dead = pa.array([sum(count for _, count in pairs) for pairs in found], pa.int64())
     return pa.table(
@@ -60,12 +59,13 @@ def counts(folder: Path) -> pa.Table:
     )
 
 
-def clear(folder: Path) -> None:
-    """An empty ledger, without what a killed run left."""
-    remove(folder)
-    folder.mkdir(parents=True)
+def num_files(folder: Path) -> int:
+    """How many source files' counts are in a ledger; 0 where a part of it can't be read (the machine went down)."""
+    try:
+        return int(_dataset(folder).count_rows(filter=ds.field("kind") == "file"))
+    except (OSError, pa.ArrowInvalid):
+        return 0
 
 
-def remove(folder: Path) -> None:
-    """The ledger of a batch that is published."""
-    shutil.rmtree(folder, ignore_errors=True)
+def _dataset(folder: Path) -> ds.Dataset:
+    return ds.dataset([str(path) for path in sorted(folder.glob("[!_]*.parquet"))], schema=SCHEMA, format="parquet")

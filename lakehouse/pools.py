@@ -150,7 +150,7 @@ def _walk(pool: PoolConfig) -> list[SourceFile]:
 def _files(folder: Path) -> Iterable[Path]:
     for path in folder.rglob("*"):
         if path.is_file():
-            if not path.name.isprintable():
+            if not path.relative_to(folder).as_posix().isprintable():
                 raise ConfigError(f"pool file {path!a}: its name isn't printable UTF-8; rename it")
             yield path
 

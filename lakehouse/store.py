@@ -131,8 +131,7 @@ class Lakehouse:
             else:
                 writer.save(self._path(name))
         except _CONFLICTS as error:
-            what = f"{type(error).__name__}: {str(error)[:200]}"
-            raise Conflict(f"table {name}: another job wrote to it ({what}); run this one again") from error
+            raise _conflict(name, error) from error
 
     def commit(self, name: str, txn: str) -> Commit | None:
         """The commit that carries this transaction name, if there is one."""
@@ -158,7 +157,12 @@ class Lakehouse:
         builder = builder.property("delta.dataSkippingStatsColumns", ",".join(spec.skip_by))
         if spec.cluster_by:
             builder = builder.clusterBy(*spec.cluster_by)
-        builder.execute()
+        try:
+            builder.execute()
+        except _CONFLICTS as error:
+            if not self.exists(name):
+                raise _conflict(name, error) from error
+            return False  # two first jobs at once, and the other made it
         return True
 
     def publish_names(self) -> None:
@@ -179,3 +183,8 @@ class Lakehouse:
     def _path(self, name: str) -> str:
         root = self.cfg.root if "://" in self.cfg.root else str(Path(self.cfg.root).absolute())
         return f"{root}/tables/{table(name).name.replace('.', '/')}"
+
+
+def _conflict(name: str, error: Exception) -> Conflict:
+    what = f"{type(error).__name__}: {str(error)[:200]}"
+    return Conflict(f"table {name}: another job wrote to it ({what}); run this one again")

@@ -51,6 +51,7 @@ _ALL = [
             ("file_id", STRING),  # identity of pool, path and size
             ("pool", STRING),
             ("path", STRING),  # relative to the pool's address
+            ("address", STRING),  # where it was found: a later run may list other files
             ("num_bytes", LONG),
             ("batch_id", STRING),  # the commit that the file belongs to
             ("plan", LONG),  # the pool's first ingest plans as 1, each later one as the next

@@ -1,8 +1,11 @@
 """From archives to tables: each record one row, each file once, whatever was done before."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -67,6 +70,74 @@ def test_again_adds_nothing_and_a_new_file_only_itself(lake: Lakehouse, folder: 
     third = run(lake, folder)
     assert third.facts["new_files"] == 1
     assert third.rows_out == first.rows_out + 1
+
+
+def test_a_file_of_another_size_is_refused_and_nothing_is_there_twice(lake: Lakehouse, folder: Path) -> None:
+    first = run(lake, folder)
+    with folder.joinpath("1.warc.gz").open("ab") as file:
+        file.write(archive([f"{PROSE} later".encode()]))
+    folder.joinpath("new.warc.gz").write_bytes(archive([PROSE.encode()]))
+    size = folder.joinpath("1.warc.gz").stat().st_size
+    with pytest.raises(
+        ConfigError, match=rf"1\.warc\.gz has {size} bytes, and had \d+ when it was planned.*pool.name="
+    ):
+        run(lake, folder)
+    assert lake.read("bronze.pages").count() == first.rows_out
+    assert lake.read("bronze.batches").count() == 4
+
+
+def test_a_lakehouse_without_a_plan_is_refused(lake: Lakehouse, folder: Path) -> None:
+    lake.create("bronze.files")
+    with pytest.raises(ConfigError, match=r"earlier version.*choose another lakehouse\.root"):
+        run(lake, folder)
+
+
+def test_a_run_of_another_slice_finishes_a_killed_one(
+    lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its files are not listed now, and are read from where they were."""
+
+    class Killed(Exception):
+        pass
+
+    def killing(*_: object) -> None:
+        raise Killed
+
+    def sliced(files: str) -> ingest.IngestConfig:
+        return replace(config(lake, folder), pool=PoolConfig("made", "warc", str(folder), "", "", files, 0, 0))
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(ingest, "_ingest", killing)
+        ingest.run(lake.spark, sliced("0:2"))
+    report = ingest.run(lake.spark, sliced("2:"))
+    assert (report.facts["files"], report.rows_out) == (4, 14)
+    assert "open/FileNotFoundError" not in report.facts
+
+
+def test_two_runs_at_one_batch_keep_out_of_each_others_way(lake: Lakehouse, folder: Path) -> None:
+    """The second begins while the first is at work: one may be told to run again; each row is there once."""
+    files = [SourceFile(path.name, str(path), path.stat().st_size) for path in sorted(folder.iterdir())]
+    lake.spark.dataSource.register(WarcDataSource)
+    cfg = config(lake, folder)
+    for name in ("bronze.pages", "bronze.dead_letters", "bronze.files"):
+        lake.create(name)
+
+    def one(_: int) -> Exception | None:
+        try:
+            ingest._ingest(lake, cfg, "b", files)
+        except (Conflict, PySparkException, OSError) as error:
+            return error
+        return None
+
+    with ThreadPoolExecutor(2) as pool:
+        ended = list(pool.map(one, range(2)))
+    if all(ended):
+        ingest._ingest(lake, cfg, "b", files)
+    assert lake.read("bronze.pages").count() == lake.read("bronze.pages").select("doc_id").distinct().count() == 14
+    counted = lake.read("bronze.files").agg(F.sum("num_dead"), F.count("*")).first()
+    dead = lake.read("bronze.dead_letters").agg(F.sum("num_records")).first()
+    assert counted is not None and dead is not None
+    assert (counted[0], counted[1]) == (dead[0], len(files))
 
 
 def test_batches_and_partitions_change_no_row(lake: Lakehouse, folder: Path, tmp_path: Path) -> None:

@@ -46,12 +46,10 @@ def test_a_task_that_failed_leaves_nothing_and_may_run_twice(tmp_path: Path) -> 
     assert ledger.counts(tmp_path)["num_records"].to_pylist() == [2]
 
 
-def test_a_cleared_ledger_is_empty(tmp_path: Path) -> None:
-    folder = tmp_path / "ledger"
-    folder.mkdir()
-    (folder / "_one.123").write_bytes(b"half")
-    ledger.clear(folder)
-    assert list(folder.iterdir()) == []
-    ledger.remove(folder)
-    ledger.remove(folder)
-    assert not folder.exists()
+def test_a_ledger_in_part_or_torn_is_not_whole(tmp_path: Path) -> None:
+    with ledger.writer(str(tmp_path), "one") as rows:
+        rows.write_batch(batch(("a", "dead", 1), ("a", "file", 20), ("b", "file", 0)).take())
+    (tmp_path / "_two.123").write_bytes(b"half")
+    assert ledger.num_files(tmp_path) == 2
+    (tmp_path / "two.parquet").write_bytes((tmp_path / "one.parquet").read_bytes()[:-50])
+    assert ledger.num_files(tmp_path) == 0

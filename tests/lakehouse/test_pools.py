@@ -108,8 +108,10 @@ def test_wrong_pools_are_told_what_is_wrong(
         list_files(a_pool(kind, path), tmp_path)
 
 
-def test_unprintable_names_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a\udcff.warc").touch()
+@pytest.mark.parametrize("name", ["a\udcff.warc", "a\udcff/a.warc", "a\n/a.warc"])
+def test_unprintable_names_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
     with pytest.raises(ConfigError, match="isn't printable UTF-8"):
         list_files(a_pool("warc", str(tmp_path)), tmp_path)
 

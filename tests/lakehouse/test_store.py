@@ -57,6 +57,14 @@ def test_of_two_that_write_the_same_link_of_a_chain_one_does(lake: Lakehouse) ->
     assert lake.read("silver.signatures").count() == 2
 
 
+def test_two_first_jobs_make_a_table_at_once(lake: Lakehouse) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: lake.create("silver.signatures"), range(4)))
+    assert True in made
+    lake.append(rows(lake, "a"), "silver.signatures", txn="one")
+    assert lake.read("silver.signatures").count() == 1
+
+
 def test_a_new_column_joins_an_older_table(lake: Lakehouse) -> None:
     older = rows(lake, "a").drop("bands").write.format("delta")
     older.save(f"{lake.cfg.root}/tables/silver/signatures")
