@@ -10,9 +10,9 @@ import re
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
-from typing import IO, cast
+from typing import cast
 
-import zstandard
+import pyarrow as pa
 
 from lakeloom.lakehouse.streams import ByteSource
 from lakeloom.lakehouse.warc import BadRecord, Limits, Page, Row, host_of
@@ -32,8 +32,20 @@ def records(file: ByteSource, name: str, limits: Limits) -> Iterator[Row]:
     try:
         for number, line in enumerate(_lines(file, name, limits.max_bytes)):
             yield _page(line, number, limits)
-    except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+    except (OSError, EOFError, zlib.error) as error:
         yield BadRecord(number, "parse", "broken_stream", f"{type(error).__name__}: {error}"[:200], 0)
+
+
+class _Readable:
+    """What Arrow asks of a file of Python's."""
+
+    closed = False
+
+    def __init__(self, file: ByteSource) -> None:
+        self.read = file.read
+
+    def close(self) -> None:
+        """Nothing: whoever opened the file closes it."""
 
 
 def _lines(file: ByteSource, name: str, limit: int) -> Iterator[bytes]:
@@ -42,10 +54,9 @@ def _lines(file: ByteSource, name: str, limit: int) -> Iterator[bytes]:
     if name.endswith(".gz"):
         stream = gzip.GzipFile(fileobj=file)
     elif name.endswith((".zst", ".zstd")):
-        unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27)
-        stream = io.BufferedReader(
-            cast(io.RawIOBase, unpacker.stream_reader(cast(IO[bytes], file), read_across_frames=True))
-        )
+        # Arrow's, since zstandard's reader takes a frame that was cut off for a whole one.
+        source = pa.PythonFile(_Readable(file), mode="r")
+        stream = io.BufferedReader(cast(io.RawIOBase, pa.CompressedInputStream(source, "zstd")))
     while line := stream.readline(limit + 1):
         rest = line
         while len(rest) > limit and not rest.endswith(b"\n"):

@@ -116,6 +116,20 @@ def test_a_reader_that_ends_by_itself_is_a_failed_source(task: Task_) -> None:
         list(batches)
 
 
+def test_a_file_that_no_reader_survives_ends_the_task(task: Task_, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Dying(guard._Child):
+        def __init__(self, given: Task) -> None:
+            super().__init__(given)
+            self._process.send_signal(signal.SIGSEGV)
+            started.append(self._process.pid)
+
+    started = list[int]()
+    monkeypatch.setattr(guard, "_Child", Dying)
+    with pytest.raises(SourceFailed, match=r"0\.warc\.gz: its reader ended by SIGSEGV"):
+        list(guard.batches(task([PROSE.encode()])))
+    assert len(started) == 2
+
+
 def test_a_cancelled_task_leaves_no_process(task: Task_) -> None:
     batches = guard.batches(task([f"{PROSE} {number}".encode() for number in range(2500)]))
     next(batches)

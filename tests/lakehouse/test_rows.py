@@ -1,6 +1,7 @@
 """Rows gathered into Arrow batches."""
 
-from lakeloom.lakehouse.rows import SCHEMA, Batch, Cell, tally
+from lakeloom.lakehouse.rows import SCHEMA, Batch, Cell, record_row, tally
+from lakeloom.lakehouse.warc import BadRecord
 
 
 def test_strings_that_are_no_unicode_become_question_marks() -> None:
@@ -14,6 +15,13 @@ def test_strings_that_are_no_unicode_become_question_marks() -> None:
     assert made["http_headers"].to_pylist() == [[("x-odd", "?"), ("server", "loom")], None]
     assert made["text"].to_pylist() == ["sound", None]
     assert batch.take().num_rows == 0
+
+
+def test_a_claimed_length_of_any_size_fits_its_column() -> None:
+    batch = Batch()
+    batch.add(record_row(BadRecord(7, "decode", "truncated", "", 2**70), "p", "f", "a.warc.gz", 0))
+    (row,) = batch.take().to_pylist()
+    assert (row["offset"], row["num_bytes"]) == (7, 2**63 - 1)
 
 
 def test_a_batch_is_full_by_rows_or_by_bytes() -> None:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import re
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
@@ -298,6 +299,22 @@ def test_many_damaged_places_side_by_side_are_one_row() -> None:
     assert len(pages(rows)) == 3
     (row,) = [row for row in rows if isinstance(row, BadRecord)]
     assert row.offset == len(first) and row.num_bytes == len(hurt) * 500
+
+
+def test_a_bomb_of_zstd_is_unpacked_in_little_memory() -> None:
+    head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://a.example/\r\nContent-Length: %d\r\n\r\n"
+    bomb = zstandard.compress(head % (1 << 28) + bytes(1 << 28) + b"\r\n\r\n")
+    assert len(bomb) < 1 << 16
+    data = b"".join(map(zstandard.compress, members(1))) + bomb
+    tracemalloc.start()
+    try:
+        rows = read(data, limits=Limits(max_bytes=1 << 20))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(pages(rows)) == 1
+    assert [row.error for row in rows if isinstance(row, BadRecord)] == ["too_large"]
+    assert peak < 1 << 26
 
 
 def test_endless_damage_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
