@@ -15,7 +15,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
-import zstandard
+import pyarrow as pa
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
 
@@ -152,12 +152,9 @@ def _content(path: Path) -> bytes:
     if path.suffix != ".zst":
         return path.read_bytes()
     try:
-        with (
-            path.open("rb") as file,
-            zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as reader,
-        ):
-            return reader.read()
-    except zstandard.ZstdError as error:
+        with pa.input_stream(path, compression="zstd") as reader:  # zstandard's takes a cut file for a whole one
+            return bytes(reader.read())
+    except OSError as error:
         raise BadInput(f"{path}: no readable zstd: {error}") from error
 
 

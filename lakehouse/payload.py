@@ -108,25 +108,28 @@ def _zlib(window: int) -> _Inflater:
 
 def _brotli(data: bytes, limit: int) -> bytes:
     unpacker = brotli.Decompressor()
-    parts, total = list[bytes](), 0
-    try:
-        for start in range(0, len(data), 1 << 12):  # in small steps: brotli expands up to a thousandfold a step
-            parts.append(unpacker.process(data[start : start + (1 << 12)]))
-            total += len(parts[-1])
-            if total > limit:
-                break
-    except brotli.error as error:
-        raise Undecodable("bad_compression", f"brotli: {error}") from error
-    if not unpacker.is_finished() and total <= limit:
-        raise Undecodable("bad_compression", "the compressed body is cut short")
-    return b"".join(parts)
+    return _in_steps(unpacker.process, unpacker.is_finished, data, limit)
 
 
 def _zstd(data: bytes, limit: int) -> bytes:
+    unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+    return _in_steps(unpacker.decompress, lambda: unpacker.eof, data, limit)
+
+
+def _in_steps(unpack: Callable[[bytes], bytes], is_finished: Callable[[], bool], data: bytes, limit: int) -> bytes:
+    """Unpacked 512 bytes at a time, since each may become 30,000, and all of a step's are in memory at once."""
+    parts, total = list[bytes](), 0
     try:
-        return zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(data).read(limit + 1)
-    except zstandard.ZstdError as error:
-        raise Undecodable("bad_compression", str(error)) from error
+        for start in range(0, len(data), 1 << 9):
+            parts.append(unpack(data[start : start + (1 << 9)]))
+            total += len(parts[-1])
+            if total > limit or is_finished():
+                break
+    except (brotli.error, zstandard.ZstdError) as error:
+        raise Undecodable("bad_compression", f"{type(error).__module__}: {error}") from error
+    if not is_finished() and total <= limit:
+        raise Undecodable("bad_compression", "the compressed body is cut short")
+    return b"".join(parts)
 
 
 def _starts(*magic: bytes) -> Callable[[bytes], bool]:

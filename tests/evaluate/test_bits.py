@@ -74,6 +74,8 @@ def test_wrong_folders_and_broken_files_are_named(
     with pytest.raises(BadInput, match="no held-out text in 1 documents"):
         bits.read(make_dataset("empty", [""]))
     folder = make_dataset("broken", ["a"])
-    (folder / "holdout.jsonl.zst").write_bytes(b"nonsense")
-    with pytest.raises(BadInput, match="no held-out documents"):
-        bits.read(folder)
+    whole = (folder / "holdout.jsonl.zst").read_bytes()
+    for wrong in (b"nonsense", whole[:-2], b""):
+        (folder / "holdout.jsonl.zst").write_bytes(wrong)
+        with pytest.raises(BadInput, match="no held-out"):
+            bits.read(folder)

@@ -97,6 +97,7 @@ def test_a_folder_that_is_none_is_a_wrong_request(tmp_path: Path) -> None:
         ("copa.jsonl", json.dumps({**ROW, "gold": 2}).encode(), r"copa.jsonl:1: gold is 2, of 2 choices"),
         ("copa.jsonl", json.dumps({**ROW, "choices": 7}).encode(), r"expected a text or a list of texts"),
         ("copa.jsonl.zst", b"no zstd", r"no readable zstd"),
+        ("copa.jsonl.zst", zstandard.compress(json.dumps(ROW).encode() + b"\n")[:-3], r"no readable zstd: Truncated"),
     ],
 )
 def test_a_broken_file_is_bad_input(tmp_path: Path, name: str, content: bytes, message: str) -> None:

@@ -7,6 +7,7 @@ import tracemalloc
 import zlib
 from collections.abc import Callable
 
+import brotli
 import pytest
 import zstandard
 from fastwarc.stream_io import Lz4Writer
@@ -102,6 +103,8 @@ def test_encodings_are_detected_not_believed(charset: str, header: str | None) -
     [
         ([("Content-Encoding", "gzip")], gzip.compress),
         ([("Content-Encoding", "deflate")], zlib.compress),
+        ([("Content-Encoding", "zstd")], zstandard.compress),
+        ([("Content-Encoding", "br")], brotli.compress),
         ([("Transfer-Encoding", "chunked")], lambda body: b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)),
         ([("Content-Encoding", "gzip")], lambda body: body),  # stored decoded under its old header
         ([("Transfer-Encoding", "chunked")], lambda body: body),
@@ -122,6 +125,8 @@ def test_transfer_and_content_encodings(headers: list[tuple[str, str]], encode: 
         (b"5\r\nabcde\r\nzz\r\n", [("Transfer-Encoding", "chunked")], ("decode", "bad_chunks")),
         (b"<p>" + b"x" * 5000, [("Content-Type", "text/html")], ("decode", "too_large")),
         (gzipped(b"<p>" + b"x" * 5000), [("Content-Encoding", "gzip")], ("decode", "too_large")),
+        (zstandard.compress(PROSE.encode())[:-9], [("Content-Encoding", "zstd")], ("decode", "bad_compression")),
+        (zstandard.compress(bytes(1 << 26)), [("Content-Encoding", "zstd")], ("decode", "too_large")),
     ],
 )
 def test_a_bad_record_costs_one_record(body: bytes, headers: list[tuple[str, str]], reason: tuple[str, str]) -> None:
