@@ -17,7 +17,7 @@ export HF_DATASETS_OFFLINE := 1
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench bench-gpu oracle oracle-ingest reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench bench-gpu oracle oracle-ingest oracle-model scales reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -78,6 +78,12 @@ oracle: $(STAMP)  ## agreement with DCLM's own decisions: make oracle DIR=folder
 
 oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
 	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"
+
+oracle-model: $(STAMP)  ## the decoder and its training beside DCLM's trainer: make oracle-model DIR=folder
+	@$(RUN) lakeloom.train.oracle "$(DIR)"
+
+scales: $(STAMP)  ## parameters, tokens, steps and FLOPs of every scale
+	@$(RUN) lakeloom.train.scales
 
 reference: $(STAMP)  ## docs/reference.md and docs/filters.md from the code
 	@$(RUN) lakeloom.jobs.reference > docs/reference.md

@@ -14,21 +14,19 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from omegaconf import OmegaConf
 from torch.profiler import ProfilerActivity, profile
 
-from lakeloom.lakehouse import shard_writer
 from lakeloom.lakehouse.errors import ConfigError, LakeloomError, unknown
-from lakeloom.lakehouse.shards import DatasetFacts, ShardReader
+from lakeloom.lakehouse.shards import ShardReader
 from lakeloom.train import plan as planning
-from lakeloom.train.config import TrainConfig, checked
+from lakeloom.train import scales, scratch
+from lakeloom.train.config import TrainConfig
 from lakeloom.train.data import Batches
 from lakeloom.train.engine import Engine, join
 from lakeloom.train.flops import flops_per_token, peak_flops
@@ -183,40 +181,20 @@ def _self_time(row: object, *, is_gpu: bool) -> float:
 
 
 def _configuration(scale_name: str, setting: str, accumulation: int | None, folder: Path) -> TrainConfig:
-    scales = files("lakeloom.conf") / "scale"
-    source = scales / f"{scale_name}.yaml"
-    if not source.is_file():
-        names = sorted(item.name.removesuffix(".yaml") for item in scales.iterdir() if item.name.endswith(".yaml"))
-        raise unknown("scale", scale_name, names, "bench")
-    scale = cast("dict[str, object]", OmegaConf.to_object(OmegaConf.create(source.read_text("utf-8"))))
+    scale = scales.fields(scale_name, "bench")
     scale["vocab_size"] = scale["vocab_size"] or 8192
-    run: dict[str, object] = {"micro_batch": None} | _BASE | _fields(setting)
+    run = _fields(setting)
     if accumulation:
-        micro = run["micro_batch"]
+        micro = run.get("micro_batch")
         if not isinstance(micro, int):
             raise ConfigError("--accumulation counts micro-batches: say how large one is, by --try micro_batch=16")
         scale["global_batch"] = micro * accumulation
     batch, seq_len = cast("int", scale["global_batch"]), cast("int", scale["seq_len"])
     scale |= {"tokens": 1000 * batch * seq_len, "warmup": 10}
-    _write_dataset(folder, min(1024, 2 * batch), seq_len + 1, cast("int", scale["vocab_size"]))
-    return checked({**run, "scale": scale, "dataset": str(folder), "models": str(folder.parent)}, "bench")
-
-
-_BASE: dict[str, object] = {
-    "seed": 0,
-    "tracking_uri": None,
-    "experiment": "bench",
-    "nproc": 1,
-    "threads": None,
-    "device": "auto",
-    "precision": "auto",
-    "compile": "auto",
-    "attention": "auto",
-    "loss_chunk": None,
-    "zero_stage": 1,
-    "allow_repeats": True,
-    "save_every": 0,
-}
+    ranks = np.random.default_rng(0).zipf(1.2, (min(1024, 2 * batch), seq_len + 1))
+    vocab_size = cast("int", scale["vocab_size"])
+    scratch.write_dataset(folder, (ranks % vocab_size).astype(np.uint32), vocab_size)
+    return scratch.configuration(scale, folder, run, "bench")
 
 
 _TRIED = ("attention", "compile", "device", "loss_chunk", "micro_batch", "precision", "threads", "zero_stage")
@@ -230,33 +208,6 @@ def _fields(setting: str) -> dict[str, object]:
             raise unknown("setting", pair, _TRIED, "bench --try")
         fields[name] = int(value) if value.isdigit() else None if value == "null" else value
     return fields
-
-
-def _write_dataset(folder: Path, num_sequences: int, seq_len: int, vocab_size: int) -> None:
-    ranks = np.random.default_rng(0).zipf(1.2, (num_sequences, seq_len))
-    sequences = (ranks % vocab_size).astype(np.uint32)
-    facts = DatasetFacts(
-        name="bench",
-        export_id="0" * 32,
-        corpus_id="",
-        recipe="",
-        recipe_hash="",
-        pool="",
-        tokenizer_sha="",
-        tokenizer_file="none",
-        vocab_size=vocab_size,
-        eot=0,
-        seq_len=seq_len,
-        num_sequences=num_sequences,
-        num_tokens=sequences.size,
-        seed=0,
-        source_table="",
-        source_version=0,
-    )
-    aside = shard_writer.begin(folder, facts.export_id)
-    shard = shard_writer.write_shard(aside, 0, sequences, seq_len=seq_len, dtype="uint16")
-    (aside / facts.tokenizer_file).touch()
-    shard_writer.publish(aside, folder, facts, shard_writer.Accounting(sequences.size, 0, num_sequences), [shard])
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ from lakeloom.lakehouse.shards import Manifest
 from lakeloom.train import attention
 from lakeloom.train.config import ModelConfig, TrainConfig
 from lakeloom.train.loss import MAX_LOGITS
-
-TOKENS_PER_PARAMETER = 20
+from lakeloom.train.scales import TOKENS_PER_PARAMETER
 
 # Of a GPU's memory, what is planned with; the rest is for NCCL, fragments and the kernels themselves.
 _USED = 0.9

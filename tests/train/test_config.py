@@ -51,6 +51,9 @@ def test_unreadable_files_are_configuration_errors(tmp_path: Path, content: str 
 
 # spec: DCLM's training/configs; parameters, tokens, width, layers, heads, batch, warm-up
 DCLM = {
+    "25m": (24_679_104, 493_582_080, 192, 12, 3, 64, 900),  # the ladder, which is not DCLM's
+    "60m": (59_975_040, 1_199_500_800, 384, 12, 6, 128, 1100),
+    "150m": (148_258_560, 2_965_171_200, 768, 10, 12, 256, 1400),
     "400m_1x": (411_616_256, 8_232_325_120, 1024, 24, 8, 512, 2000),
     "1b_1x": (1_439_795_200, 28_795_904_000, 2048, 24, 16, 256, 5000),
     "1b_5x": (1_439_795_200, 143_979_520_000, 2048, 24, 16, 256, 5000),

@@ -1,0 +1,60 @@
+"""A run that leaves nothing behind, for measuring the trainer and comparing it: sequences as a dataset, no tracking."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from lakeloom.lakehouse import shard_writer
+from lakeloom.lakehouse.shards import DatasetFacts
+from lakeloom.train.config import TrainConfig, checked
+
+_RUN: dict[str, object] = {
+    "seed": 0,
+    "tracking_uri": None,
+    "experiment": "scratch",
+    "nproc": 1,
+    "threads": None,
+    "device": "auto",
+    "precision": "auto",
+    "micro_batch": None,
+    "compile": "auto",
+    "attention": "auto",
+    "loss_chunk": None,
+    "zero_stage": 1,
+    "allow_repeats": True,
+    "save_every": 0,
+}
+
+
+def configuration(scale: Mapping[str, object], dataset: Path, run: Mapping[str, object], where: str) -> TrainConfig:
+    """A run at this scale on this dataset, with these fields of TrainConfig changed. Raises ConfigError."""
+    return checked({**_RUN, **run, "scale": scale, "dataset": str(dataset), "models": str(dataset.parent)}, where)
+
+
+def write_dataset(folder: Path, sequences: npt.NDArray[np.uint32], vocab_size: int) -> None:
+    """A dataset of one shard, in this order; its name and its tokenizer say that it is none of text."""
+    facts = DatasetFacts(
+        name="scratch",
+        export_id="0" * 32,
+        corpus_id="",
+        recipe="",
+        recipe_hash="",
+        pool="",
+        tokenizer_sha="",
+        tokenizer_file="none",
+        vocab_size=vocab_size,
+        eot=0,
+        seq_len=sequences.shape[1],
+        num_sequences=len(sequences),
+        num_tokens=sequences.size,
+        seed=0,
+        source_table="",
+        source_version=0,
+    )
+    aside = shard_writer.begin(folder, facts.export_id)
+    dtype = "uint16" if vocab_size <= 1 << 16 else "uint32"
+    shard = shard_writer.write_shard(aside, 0, sequences, seq_len=facts.seq_len, dtype=dtype)
+    (aside / facts.tokenizer_file).touch()
+    shard_writer.publish(aside, folder, facts, shard_writer.Accounting(sequences.size, 0, len(sequences)), [shard])
