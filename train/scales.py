@@ -15,6 +15,8 @@ from lakeloom.train.config import ScaleConfig
 
 TOKENS_PER_PARAMETER = 20  # Chinchilla's (arXiv 2203.15556), which DCLM's multipliers are of
 
+_VOCABULARY = 4096  # of conf/tokenizer/sentencepiece.yaml, which the demo fits
+
 _COLUMNS = ("scale", "parameters", "qk gains", "tokens", "steps", "FLOPs", "L x D x H", "batch", "warm-up", "rate")
 
 
@@ -66,7 +68,7 @@ def main(arguments: Sequence[str]) -> int:
     if arguments and not arguments[0].isdigit():
         sys.stderr.write(f"{__doc__}\n\nusage: python -m lakeloom.train.scales [vocabulary of the tokenizer]\n")
         return 0 if arguments[0] in ("-h", "--help") else 2
-    sys.stdout.write(table(int(arguments[0]) if arguments else 8192) + "\n")
+    sys.stdout.write(table(int(arguments[0]) if arguments else _VOCABULARY) + "\n")
     return 0
 
 

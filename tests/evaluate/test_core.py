@@ -99,6 +99,7 @@ def test_two_models_are_compared_item_by_item(config: Callable[..., EvaluateConf
 
 # MLflow 3.17 on SQLAlchemy 2.1.
 @pytest.mark.filterwarnings("ignore:The ..noload.. loader strategy:DeprecationWarning")
+@pytest.mark.slow
 def test_scores_go_to_the_models_mlflow_run(config: Callable[..., EvaluateConfig], tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     client = tracking.client(uri)

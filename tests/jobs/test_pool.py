@@ -20,6 +20,8 @@ from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.pools import MANIFEST, PoolConfig, list_files, sample_folder
 from lakeloom.lakehouse.store import LakehouseConfig
 
+pytestmark = pytest.mark.slow  # a sample takes seconds to make, and is made often
+
 PROGRAM = """
 import sys
 from collections.abc import Iterator
