@@ -15,7 +15,7 @@ from lakeloom.train.config import ScaleConfig
 
 TOKENS_PER_PARAMETER = 20  # Chinchilla's (arXiv 2203.15556), which DCLM's multipliers are of
 
-_VOCABULARY = 4096  # of conf/tokenizer/sentencepiece.yaml, which the demo fits
+_VOCABULARY = 4096  # of conf/tokenizer/sample.yaml, which the demo fits
 
 _COLUMNS = ("scale", "parameters", "qk gains", "tokens", "steps", "FLOPs", "L x D x H", "batch", "warm-up", "rate")
 
