@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import pyarrow as pa
@@ -80,7 +81,7 @@ class _Child:
         )
         assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101 (asked for above)
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
-        with self._stdin:
+        with suppress(BrokenPipeError), self._stdin:  # of one that died at once: frames() finds it ended
             self._stdin.write(task.to_json().encode())
 
     def frames(self) -> Iterator[tuple[int, int, pa.RecordBatch]]:

@@ -108,26 +108,32 @@ def _zlib(window: int) -> _Inflater:
 
 def _brotli(data: bytes, limit: int) -> bytes:
     unpacker = brotli.Decompressor()
-    return _in_steps(unpacker.process, unpacker.is_finished, data, limit)
+    parts, total = list[bytes](), 0
+    try:
+        while total <= limit and not unpacker.is_finished():
+            part = unpacker.process(data, output_buffer_limit=1 << 16)  # a byte may become a million
+            if not part and unpacker.can_accept_more_data():
+                raise Undecodable("bad_compression", "the compressed body is cut short")
+            parts.append(part)
+            total += len(part)
+            data = b""
+    except brotli.error as error:
+        raise Undecodable("bad_compression", f"brotli: {error}") from error
+    return b"".join(parts)
 
 
 def _zstd(data: bytes, limit: int) -> bytes:
     unpacker = zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
-    return _in_steps(unpacker.decompress, lambda: unpacker.eof, data, limit)
-
-
-def _in_steps(unpack: Callable[[bytes], bytes], is_finished: Callable[[], bool], data: bytes, limit: int) -> bytes:
-    """Unpacked 512 bytes at a time, since each may become 30,000, and all of a step's are in memory at once."""
     parts, total = list[bytes](), 0
     try:
-        for start in range(0, len(data), 1 << 9):
-            parts.append(unpack(data[start : start + (1 << 9)]))
+        for start in range(0, len(data), 1 << 9):  # 4 bytes may become 128 KiB, and all of a step's are in memory
+            parts.append(unpacker.decompress(data[start : start + (1 << 9)]))
             total += len(parts[-1])
-            if total > limit or is_finished():
+            if total > limit or unpacker.eof:
                 break
-    except (brotli.error, zstandard.ZstdError) as error:
-        raise Undecodable("bad_compression", f"{type(error).__module__}: {error}") from error
-    if not is_finished() and total <= limit:
+    except zstandard.ZstdError as error:
+        raise Undecodable("bad_compression", f"zstd: {error}") from error
+    if not unpacker.eof and total <= limit:
         raise Undecodable("bad_compression", "the compressed body is cut short")
     return b"".join(parts)
 

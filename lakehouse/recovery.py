@@ -142,30 +142,44 @@ def _is_any(_: bytes) -> bool:
 _IS_RECORD = {_PLAIN: _begins_record, _GZIP: _is_gzip, _ZSTD: _is_any, _LZ4: _is_lz4}
 
 
-def next_start(file: ByteSource, size: int, start: int, last: int | None, kind: Kind) -> Damage:
-    """The damage after the last good record, at `last` (or from `start` on): to the next place that may be a record."""
-    begin = start if last is None else _end_of_record(file, last, kind)
-    if last is not None and kind.magic == _PLAIN and (covered := _covered(file, last, begin, size, kind)) < begin:
-        return Damage(covered, covered)
-    begin = min(begin, size)
-    find = partial(_find, file, kind.magic, _IS_RECORD[kind.magic])
-    found = find(begin, size)
-    # A place that looks like a record, yet could not be read as one, is part of the damage. One that was not begun at
-    # is tried: what stopped the reader there may be the record before, whose length is wrong.
-    return Damage(begin, found if found > begin or begin > start else find(begin + 1, size))
+class Recovery:
+    """Finds where an archive goes on, again and again, in one pass over the file."""
 
+    def __init__(self, file: ByteSource, size: int, kind: Kind) -> None:
+        self._file, self._size, self._kind = file, size, kind
+        self._blank = b"\n\n" if kind.is_quirky else b"\r\n\r\n"
+        self._searched = range(0)  # no header behind a blank line begins in it
 
-def _covered(file: ByteSource, last: int, end: int, size: int, kind: Kind) -> int:
-    """Where the next record begins that a plain record's wrong length covers; its own `end` where there is none."""
-    if end <= size:
-        file.seek(end)
-        after = file.read(16).strip()
-        if not after or after.startswith(_PLAIN):
-            return end
-    # Strictly: the text of a page may have such lines, too.
-    blank = b"\n\n" if kind.is_quirky else b"\r\n\r\n"
-    found = _find(file, blank + _PLAIN, lambda data: _has_header(data[len(blank) :]), last, size)
-    return found + len(blank) if found < min(end, size) else end
+    def after(self, start: int, last: int | None) -> Damage:
+        """The damage after the last good record, at `last` (or from `start` on), to the next that may be one."""
+        begin = start if last is None else _end_of_record(self._file, last, self._kind)
+        if last is not None and self._kind.magic == _PLAIN and (covered := self._covered(last, begin)) < begin:
+            return Damage(covered, covered)
+        begin = min(begin, self._size)
+        find = partial(_find, self._file, self._kind.magic, _IS_RECORD[self._kind.magic])
+        found = find(begin, self._size)
+        # A place that looks like a record, yet could not be read as one, is part of the damage. One that was not begun
+        # at is tried: what stopped the reader there may be the record before, whose length is wrong.
+        return Damage(begin, found if found > begin or begin > start else find(begin + 1, self._size))
+
+    def _covered(self, last: int, end: int) -> int:
+        """Where the next record begins that a plain record's wrong length covers; its own `end` where there is none.
+
+        A length is right where a record's end follows, or the next record. One that goes beyond the file may be wrong,
+        or the file was cut: then what the record quotes after a blank line counts as records.
+        """
+        if end <= self._size:
+            self._file.seek(end)
+            after = self._file.read(16)
+            if after.startswith(self._blank) or not after.strip() or after.strip().startswith(_PLAIN):
+                return end
+        if last not in self._searched:
+            # Strictly: the text of a page may have such lines, too.
+            length = len(self._blank)
+            found = _find(self._file, self._blank + _PLAIN, lambda data: _has_header(data[length:]), last, self._size)
+            self._searched = range(last, found + 1)
+        found = self._searched.stop - 1
+        return found + len(self._blank) if found < min(end, self._size) else end
 
 
 def _end_of_record(file: ByteSource, offset: int, kind: Kind) -> int:

@@ -35,7 +35,7 @@ Cell = str | int | float | bytes | datetime | dict[str, str] | None
 
 
 def file_id(pool: str, path: str, num_bytes: int) -> str:
-    """Identity of a source file: a file of another size under the same path is another file."""
+    """Identity of a source file; one of another size under the same path is told by it (jobs/ingest.py)."""
     return identity("file", pool, path, num_bytes)
 
 

@@ -14,7 +14,7 @@ from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
 from lakeloom.lakehouse.errors import PASSED_ON
 from lakeloom.lakehouse.markup import EXTRACTOR, decoded
 from lakeloom.lakehouse.payload import HTML, PLAIN, Undecodable, decode, media_type
-from lakeloom.lakehouse.recovery import Damage, next_start, sniff
+from lakeloom.lakehouse.recovery import Damage, Recovery, sniff
 from lakeloom.lakehouse.streams import ByteSource
 
 Extract = Callable[[bytes], tuple[str, str]]
@@ -28,7 +28,8 @@ class ExtractionFailed(Exception):
         self.reason = reason
 
 
-_MAX_TRIES = 10_000  # damaged places of one file: each costs up to a millisecond, and foreign hands can make millions
+# Damaged places on end without a record: each costs up to a millisecond, and foreign hands can make millions.
+_MAX_TRIES = 100_000
 _SWALLOWED = b"\nWARC/"  # only looked for in files that some hand has edited
 _HOLD_PAGES = WarcRecordType.response | WarcRecordType.resource | WarcRecordType.conversion
 
@@ -109,7 +110,7 @@ def records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> It
 
         yield from arc_records(file, size, extract, limits)
         return
-    number, tries = 0, 0
+    number, tries, recovery = 0, 0, Recovery(file, size, kind)
     damage, reason = Damage(0, kind.start), "the file does not begin with a record"
     while damage.end < size:
         last: WarcRecord | None = None
@@ -127,11 +128,13 @@ def records(file: ByteSource, size: int, extract: Extract, limits: Limits) -> It
             raise
         except BaseException as error:  # noqa: BLE001 errors.PASSED_ON says why
             stopped_by = f"{type(error).__name__}: {error}"[:200]
-        found = next_start(file, size, start, None if last is None else last.stream_pos, kind)
+        found = recovery.after(start, None if last is None else last.stream_pos)
         if last is not None and not stopped_by and found.end >= size:
             return
-        if (tries := tries + 1) >= _MAX_TRIES:
-            found, stopped_by = Damage(found.start, size), f"the rest of a file with {tries} damaged places"
+        tries = tries + 1 if last is None else 0
+        if tries >= _MAX_TRIES:
+            damage, reason = Damage(damage.start, size), f"the rest of the file, after {tries} damaged places on end"
+            break
         # FastWARC takes some bytes between compressed members for the end of the file, and says nothing.
         stopped_by = stopped_by or "the reader took it for the end of the file"
         reason = reason if damage.end > damage.start else stopped_by

@@ -280,6 +280,41 @@ def test_a_page_that_quotes_a_record_is_one_page() -> None:
     assert len(rows) == 5
 
 
+def test_what_a_sound_record_quotes_is_no_record_even_before_damage() -> None:
+    inner = archive([PROSE.encode()] * 3, compress=False)
+    whole = archive([inner], headers=[("Content-Type", "application/warc")], compress=False)
+    rows = read(whole + b"junk " * 100 + archive([PROSE.encode()], compress=False))
+    assert len(pages(rows)) == 1
+    assert bad(rows) == [("select", "media_type"), ("parse", "not_a_record")]
+
+
+def test_damage_is_searched_once() -> None:
+    """Junk after each record: no place of the file is read more than a few times."""
+
+    class Counting(io.BytesIO):
+        num_read = 0
+
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            self.num_read += len(data)
+            return data
+
+    record = b"WARC/1.0\r\nWARC-Type: metadata\r\nContent-Length: 3\r\n\r\nabc\r\njunk\r\n"
+    filler = b"x" * (20 << 20)
+    file = Counting(record * 30 + filler)
+    size = 30 * len(record) + len(filler)
+    assert len(list(records(file, size, main_text, Limits()))) > 30
+    assert file.num_read < 40 * (4 << 20) + 3 * size
+
+
+def test_padding_between_records_costs_none() -> None:
+    padded = gzipped(b"WARC/1.0\r\nWARC-Type: metadata\r\nContent-Length: 3\r\n\r\nabc\r\n\r\n") + bytes(512)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(warc, "_MAX_TRIES", 50)
+        rows = read(padded * 300)
+    assert len([row for row in rows if isinstance(row, OtherRecord)]) == 300
+
+
 def test_a_panic_of_native_code_costs_its_page(monkeypatch: pytest.MonkeyPatch) -> None:
     class PanicException(BaseException):  # as pyo3's, which is no Exception
         pass
@@ -306,17 +341,29 @@ def test_many_damaged_places_side_by_side_are_one_row() -> None:
     assert row.offset == len(first) and row.num_bytes == len(hurt) * 500
 
 
+def traced(data: bytes) -> tuple[list[Row], int]:
+    """Its rows, of at most 1 MiB each, and the most bytes that reading them took."""
+    tracemalloc.start()
+    try:
+        return read(data, limits=Limits(max_bytes=1 << 20)), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("name", "pack"), [("zstd", zstandard.compress), ("br", brotli.compress)])
+def test_a_bomb_of_a_body_is_unpacked_in_little_memory(name: str, pack: Callable[[bytes], bytes]) -> None:
+    bomb = archive([pack(bytes(1 << 27))], headers=[("Content-Type", "text/html"), ("Content-Encoding", name)])
+    rows, peak = traced(bomb)
+    assert bad(rows) == [("decode", "too_large")]
+    assert peak < 1 << 25
+
+
 def test_a_bomb_of_zstd_is_unpacked_in_little_memory() -> None:
     head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://a.example/\r\nContent-Length: %d\r\n\r\n"
     bomb = zstandard.compress(head % (1 << 28) + bytes(1 << 28) + b"\r\n\r\n")
     assert len(bomb) < 1 << 16
     data = b"".join(map(zstandard.compress, members(1))) + bomb
-    tracemalloc.start()
-    try:
-        rows = read(data, limits=Limits(max_bytes=1 << 20))
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
+    rows, peak = traced(data)
     assert len(pages(rows)) == 1
     assert [row.error for row in rows if isinstance(row, BadRecord)] == ["too_large"]
     assert peak < 1 << 26
@@ -324,12 +371,12 @@ def test_a_bomb_of_zstd_is_unpacked_in_little_memory() -> None:
 
 def test_endless_damage_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(warc, "_MAX_TRIES", 50)
-    hurt = gzipped(b"WARC/1.0\r\nWARC-Type: response\r\nContent-Length: 5\r\n\r\nhello\r\n\r\n")[:-20]
-    one = archive([PROSE.encode()])
-    rows = read((one + hurt) * 60)
-    assert len(pages(rows)) == 50
+    hurt, one = b"\x28\xb5\x2f\xfd", b"".join(map(zstandard.compress, members(1)))
+    assert len(pages(read((one + hurt * 40) * 3 + one))) == 4
+    rows = read((one + hurt * 40) * 3 + hurt * 20 + one)
+    assert len(pages(rows)) == 3
     last = rows[-1]
-    assert isinstance(last, BadRecord) and last.num_bytes == len(one) * 10 + len(hurt) * 11
+    assert isinstance(last, BadRecord) and last.num_bytes == len(hurt) * 60 + len(one)
     assert "50 damaged places" in last.detail
 
 
