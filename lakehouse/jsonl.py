@@ -10,12 +10,15 @@ import re
 import zlib
 from collections.abc import Iterator
 from datetime import datetime
-from typing import cast
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+import zstandard
 
 from lakeloom.lakehouse.streams import ByteSource
 from lakeloom.lakehouse.warc import BadRecord, Limits, Page, Row, host_of
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
 
 _NAME = re.compile(r"\.(jsonl|ndjson)(\.(gz|zst|zstd))?$", re.IGNORECASE)
 
@@ -29,34 +32,64 @@ def records(file: ByteSource, name: str, limits: Limits) -> Iterator[Row]:
     """Each line as a page or a bad record; a broken stream ends with one bad record."""
     file.seek(0)
     number = 0
-    try:
-        for number, line in enumerate(_lines(file, name, limits.max_bytes)):
-            yield _page(line, number, limits)
-    except (OSError, EOFError, zlib.error) as error:
-        yield BadRecord(number, "parse", "broken_stream", f"{type(error).__name__}: {error}"[:200], 0)
+    raw = _Raw(_chunks(file, name.lower()))
+    for line in _lines(io.BufferedReader(raw, 1 << 16), limits.max_bytes):
+        row = _page(line, number, limits)
+        if raw.error and isinstance(row, BadRecord) and not line.endswith(b"\n"):
+            break  # the line at which the stream broke
+        yield row
+        number += 1
+    if raw.error:
+        detail = f"{type(raw.error).__name__}: {raw.error}"[:200]
+        yield BadRecord(number, "parse", "broken_stream", detail, 0)
 
 
-class _Readable:
-    """What Arrow asks of a file of Python's."""
-
-    closed = False
-
-    def __init__(self, file: ByteSource) -> None:
-        self.read = file.read
-
-    def close(self) -> None:
-        """Nothing: whoever opened the file closes it."""
-
-
-def _lines(file: ByteSource, name: str, limit: int) -> Iterator[bytes]:
-    """Lines of at most limit + 1 bytes; the rest of a longer one is skipped."""
-    stream, name = file, name.lower()
+def _chunks(file: ByteSource, name: str) -> Iterator[bytes]:
+    """The file's bytes, unpacked, in pieces of which the largest has 64 MiB."""
     if name.endswith(".gz"):
-        stream = gzip.GzipFile(fileobj=file)
-    elif name.endswith((".zst", ".zstd")):
-        # Arrow's, since zstandard's reader takes a frame that was cut off for a whole one.
-        source = pa.PythonFile(_Readable(file), mode="r")
-        stream = io.BufferedReader(cast(io.RawIOBase, pa.CompressedInputStream(source, "zstd")))
+        unpacked = gzip.GzipFile(fileobj=file)
+        return iter(lambda: unpacked.read1(1 << 16), b"")
+    if name.endswith((".zst", ".zstd")):
+        return _unpacked(file)
+    return iter(lambda: file.read(1 << 16), b"")
+
+
+def _unpacked(file: ByteSource) -> Iterator[bytes]:
+    """Frames of zstd. zstandard's own reader takes one that was cut off for a whole one."""
+    unpacker = None
+    while block := file.read(1 << 11):  # 4 bytes may become 128 KiB
+        while block:
+            unpacker = unpacker or zstandard.ZstdDecompressor(max_window_size=1 << 27).decompressobj()
+            yield unpacker.decompress(block)
+            block, unpacker = (unpacker.unused_data, None) if unpacker.eof else (b"", unpacker)
+    if unpacker is not None:
+        raise EOFError("the last frame is cut off")
+
+
+class _Raw(io.RawIOBase):
+    """Pieces as a file that ends where they fail: what was unpacked before is read, and `error` says why it ended."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.error: Exception | None = None
+        self._chunks, self._rest = chunks, memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "Buffer", /) -> int:
+        target = memoryview(buffer)
+        try:
+            while not (self._rest or self.error) and (chunk := next(self._chunks, None)) is not None:
+                self._rest = memoryview(chunk)
+        except (OSError, EOFError, zlib.error, zstandard.ZstdError) as error:
+            self.error = error
+        size = min(len(target), len(self._rest))
+        target[:size], self._rest = self._rest[:size], self._rest[size:]
+        return size
+
+
+def _lines(stream: io.BufferedReader, limit: int) -> Iterator[bytes]:
+    """Lines of at most limit + 1 bytes; the rest of a longer one is skipped."""
     while line := stream.readline(limit + 1):
         rest = line
         while len(rest) > limit and not rest.endswith(b"\n"):

@@ -4,6 +4,8 @@ import gzip
 import hashlib
 import io
 import json
+import zlib
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -33,18 +35,41 @@ def test_each_line_is_a_page(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
-@pytest.mark.parametrize("change", ["damaged", "cut"])
-def test_what_cannot_be_unpacked_is_one_bad_record(name: str, change: str) -> None:
+@pytest.mark.parametrize("kept", [0.5, 0.9, 0.999])
+def test_a_file_that_was_cut_off_has_its_lines_and_one_bad_record(name: str, kept: float) -> None:
     data = packed(name)
-    half = len(data) // 2
-    data = data[:half] if change == "cut" else data[:half] + bytes(byte ^ 0xFF for byte in data[half:])
-    found = list(records(io.BytesIO(data), name, Limits()))
-    bad = [row for row in found if isinstance(row, BadRecord)]
-    assert "broken_stream" in {row.error for row in bad}
-    pages = [row.text for row in found if isinstance(row, Page)]
-    # Of deflate's damaged bytes some are unpacked to other text before it is seen.
-    assert pages[:1000] == TEXTS[:1000]
-    assert change == "damaged" or len(found) == len(pages) + len(bad)
+    data = data[: int(len(data) * kept)]
+    unpacker = zlib.decompressobj(31) if name.endswith("gz") else zstandard.ZstdDecompressor().decompressobj()
+    sound = unpacker.decompress(data).count(b"\n")
+    *pages, last = records(io.BytesIO(data), name, Limits())
+    assert [page.text for page in pages if isinstance(page, Page)] == TEXTS[:sound]
+    assert isinstance(last, BadRecord) and (last.error, last.offset) == ("broken_stream", sound)
+    assert len(pages) == sound > 1000
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.jsonl.zst"])
+@pytest.mark.parametrize(
+    "spoil", [lambda data: data + b"garbage!" * 9, lambda data: data[:-2]], ids=["tail", "checksum"]
+)
+def test_what_is_wrong_behind_the_last_line_costs_no_line(name: str, spoil: Callable[[bytes], bytes]) -> None:
+    data = packed(name) if name.endswith("gz") else zstandard.ZstdCompressor(write_checksum=True).compress(DATA)
+    *pages, last = records(io.BytesIO(spoil(data)), name, Limits())
+    assert [page.text for page in pages if isinstance(page, Page)] == TEXTS
+    assert isinstance(last, BadRecord) and (last.error, last.offset) == ("broken_stream", len(TEXTS))
+
+
+def test_damaged_bytes_end_the_file() -> None:
+    data = bytearray(packed("zst"))
+    data[len(data) // 2 :] = bytes(byte ^ 0xFF for byte in data[len(data) // 2 :])
+    *_, last = records(io.BytesIO(data), "a.jsonl.zst", Limits())
+    assert isinstance(last, BadRecord) and last.error == "broken_stream"
+
+
+def test_frames_and_what_is_skipped_between_them() -> None:
+    frames = b"".join(zstandard.compress(line.encode() + b"\n") + b"\x50\x2a\x4d\x18\4\0\0\0skip" for line in LINES[:9])
+    found = list(records(io.BytesIO(frames), "a.jsonl.zst", Limits()))
+    assert [row.text for row in found if isinstance(row, Page)] == TEXTS[:9]
+    assert len(found) == 9
 
 
 def test_a_source_that_fails_is_not_a_broken_stream() -> None:
