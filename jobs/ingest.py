@@ -10,11 +10,12 @@ import logging
 import shutil
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
+from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -58,11 +59,11 @@ def check(cfg: IngestConfig) -> None:
 def run(spark: SparkSession, cfg: IngestConfig) -> Report:
     """Ingest what the pool has and the tables have not. Raises Incomplete where records and rows don't add up."""
     lake = Lakehouse(spark, cfg.lakehouse)
-    files = list_files(cfg.pool, Path(cfg.lakehouse.root))
+    listed = _by_id(cfg, cfg.pool)
     spark.dataSource.register(WarcDataSource)
-    new, batches = _planned(lake, cfg, files)
+    new, batches = _planned(lake, cfg, listed)
     if batches:
-        _check_readable(files)
+        _check_readable([file for batch in batches.values() for file in batch])
     for number, (batch_id, batch) in enumerate(sorted(batches.items()), start=1):
         log.info(
             "batch %s of %s: %s files, %s bytes",
@@ -98,7 +99,7 @@ def _check_readable(files: Sequence[SourceFile]) -> None:
 
 
 def _planned(
-    lake: Lakehouse, cfg: IngestConfig, files: Sequence[SourceFile]
+    lake: Lakehouse, cfg: IngestConfig, listed: Mapping[str, SourceFile]
 ) -> tuple[int, dict[str, list[SourceFile]]]:
     """How many files are new, and the batches to do by batch id: theirs, and those that earlier runs did not finish."""
     if lake.exists("bronze.files") and not lake.exists("bronze.batches"):
@@ -108,7 +109,6 @@ def _planned(
         )
     is_empty = lake.create("bronze.batches")
     lake.create("bronze.files")
-    listed = {file_id(cfg.pool.name, file.path, file.num_bytes): file for file in files}
     new, batches, last = [(file, key) for key, file in listed.items()], dict[str, list[SourceFile]](), 0
     if not is_empty:
         last = _last_plan(lake, cfg.pool.name)  # before the files: what is planned after this look is a conflict
@@ -140,21 +140,32 @@ def _unknown(
     rows = lake.spark.createDataFrame(offered).join(known, "path", "full")
     rows = rows.where("batch_id IS NULL OR ingested_at IS NULL OR offered_id <> file_id")
     new, batches = list[tuple[SourceFile, str]](), defaultdict[str, list[SourceFile]](list)
+    unlisted = list[tuple[str, str, SourceFile]]()
     for row in rows.select("offered_id", "file_id", *_SOURCE, "batch_id").toLocalIterator():
         here, planned_id = row["offered_id"], row["file_id"]
         if planned_id is None:
             new.append((listed[here], here))
         elif here is not None and here != planned_id:
             raise _changed(cfg, row["path"], row["num_bytes"], listed[here].num_bytes)
-        else:  # also one that isn't listed now: by another slice of the pool, or since it is gone, which gets its row
-            planned_file = SourceFile(*(row[name] for name in _SOURCE))
-            batches[row["batch_id"]].append(planned_file if here is None else listed[here])
+        elif here is not None:
+            batches[row["batch_id"]].append(listed[here])
+        else:
+            unlisted.append((row["batch_id"], planned_id, SourceFile(*(row[name] for name in _SOURCE))))
+    # Of another slice of the pool, or gone since, which gets its row. The pool may have moved: its list goes first.
+    whole = _by_id(cfg, replace(cfg.pool, files="", max_files=0)) if unlisted else {}
+    for batch_id, planned_id, file in unlisted:
+        batches[batch_id].append(whole.get(planned_id, file))
     return new, batches
+
+
+def _by_id(cfg: IngestConfig, pool: PoolConfig) -> dict[str, SourceFile]:
+    files = list_files(pool, Path(cfg.lakehouse.root))
+    return {file_id(pool.name, file.path, file.num_bytes): file for file in files}
 
 
 def _changed(cfg: IngestConfig, path: str, before: int, now: int) -> ConfigError:
     return ConfigError(
-        f"pool {cfg.pool.name!r}: {path} has {now} bytes, and had {before} when it was planned; its pages would be "
+        f"pool {cfg.pool.name!r}: {path} has {now} bytes, and had {before} when it was planned; its pages could be "
         "there twice. Put the earlier file back, or read the pool under another name (pool.name=...) or into another "
         "lakehouse (lakehouse.root=...)"
     )
@@ -193,17 +204,33 @@ def _batches(
 
 
 def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile]) -> None:
-    """Read a batch once, check its counts, and mark its files done: only then do other jobs see its pages."""
+    """Do a batch once. Raises Conflict where another ingest did it at the same time, and took the ledgers away."""
     staging = lake.folder(f"staging/ingest/{batch_id}")
+    try:
+        _publish_once(lake, cfg, batch_id, files, staging)
+    except (OSError, PySparkException, Incomplete) as error:
+        if staging.exists():
+            raise
+        raise Conflict(f"batch {batch_id}: another ingest did it at the same time; run this one again") from error
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _publish_once(
+    lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], staging: Path
+) -> None:
+    """Read a batch, check its counts, and mark its files done: only then do other jobs see its pages."""
     published, entries = _pages(lake, cfg, batch_id, files, staging)
     counts = ledger.counts(entries)
-    _check(counts, len(files), published.num_rows)
+    try:
+        _check(counts, len(files), published.num_rows)
+    except Incomplete:
+        shutil.rmtree(entries)  # the next run reads again
+        raise
     rows = lake.spark.read.schema(ddl(SCHEMA)).parquet(str(entries)).where("kind IN ('dead', 'other')")
     about = {"pool": F.lit(cfg.pool.name), "batch_id": F.lit(batch_id)}
     dead = rows.withColumns({**about, "source": F.col("path"), "seen_at": F.current_timestamp()})
     lake.write(dead, "bronze.dead_letters", txn=f"ingest/{batch_id}")
     _publish(lake, cfg.pool.name, batch_id, files, counts)
-    shutil.rmtree(staging, ignore_errors=True)
 
 
 def _publish(lake: Lakehouse, pool: str, batch_id: str, files: Sequence[SourceFile], counts: pa.Table) -> None:
@@ -218,12 +245,16 @@ def _publish(lake: Lakehouse, pool: str, batch_id: str, files: Sequence[SourceFi
 def _pages(
     lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[SourceFile], staging: Path
 ) -> tuple[Commit, Path]:
-    """The commit of the batch's pages, this run's or that of a killed one, and its whole ledger."""
-    txn = f"ingest/{batch_id}"
-    left = [folder for folder in sorted(staging.iterdir()) if ledger.num_files(folder) == len(files)]
-    if left and (found := lake.commit("bronze.pages", txn)) is not None:
-        return found, left[0]
-    entries = staging / uuid4().hex  # this run's own: another may be at the same batch
+    """The commit of the batch's pages, this run's or that of a killed one, and the whole ledger of that very run.
+
+    Each run has a ledger of its own: another may be at the same batch, and a page may take too long in one of them.
+    """
+    txn, run = f"ingest/{batch_id}", uuid4().hex
+    if any(staging.iterdir()) and (found := lake.commit("bronze.pages", txn)) is not None:
+        entries = staging / found.txn.rpartition("/")[2]
+        if ledger.num_files(entries) == len(files):
+            return found, entries
+    entries = staging / run
     entries.mkdir()
     pages = _read(lake.spark, cfg, files, entries).withColumns(
         {
@@ -233,8 +264,8 @@ def _pages(
             "ingested_at": F.current_timestamp(),
         }
     )
-    commit = lake.append(pages, "bronze.pages", txn=txn)
-    if ledger.num_files(entries) < len(files):  # the pages were there, and wrote none: read for the ledger alone
+    commit = lake.append(pages, "bronze.pages", txn=txn, run=run)
+    if ledger.num_files(entries) < len(files):  # the pages were there, their ledger is lost: read for that alone
         pages.write.format("noop").mode("append").save()
     return commit, entries
 

@@ -4,7 +4,7 @@ The same code serves a folder (local, s3a://) and a Unity Catalog: only the cata
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from delta import DeltaTable
@@ -53,6 +53,7 @@ class Commit:
     version: int
     num_rows: int
     is_new: bool
+    txn: str  # with the run's name, where it had one
 
 
 class Lakehouse:
@@ -96,14 +97,17 @@ class Lakehouse:
         assert row is not None  # noqa: S101 (a table that exists has a commit)
         return int(row["version"])
 
-    def append(self, rows: DataFrame, name: str, *, txn: str) -> Commit:
-        """Append once: a transaction name that is in the table's log already writes nothing."""
+    def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "") -> Commit:
+        """Append once: a transaction name that is in the table's log already writes nothing.
+
+        `run` tells which of several that tried the transaction the commit is of (its `txn` is then txn/run).
+        """
         before = 0 if self.create(name) else self.version(name)
-        self.write(rows, name, txn=txn)
+        self.write(rows, name, txn=f"{txn}/{run}" if run else txn, chain=txn)
         found = self.commit(name, txn)
         if found is None:  # the log entry is older than the table's log retention
-            return Commit(name, before, 0, is_new=False)
-        commit = Commit(name, found.version, found.num_rows, is_new=found.version > before)
+            return Commit(name, before, 0, is_new=False, txn=txn)
+        commit = replace(found, is_new=found.version > before)
         log.info(
             "%s: %s rows in version %s%s",
             name,
@@ -134,16 +138,18 @@ class Lakehouse:
             raise _conflict(name, error) from error
 
     def commit(self, name: str, txn: str) -> Commit | None:
-        """The commit that carries this transaction name, if there is one."""
+        """The commit that carries this transaction name, or a run's of it, if there is one."""
         if not self.exists(name):
             return None
-        log_entries = self.delta(name).history().where(F.col("userMetadata") == txn)
+        carried = F.col("userMetadata")
+        log_entries = self.delta(name).history().where((carried == txn) | carried.startswith(f"{txn}/"))
         # The log is a local relation: without an order or a limit Spark answers from it without starting a job.
-        rows = log_entries.select("version", F.col("operationMetrics")["numOutputRows"].alias("n")).collect()
+        number = F.col("operationMetrics")["numOutputRows"].alias("n")
+        rows = log_entries.select("version", number, carried.alias("txn")).collect()
         if not rows:
             return None
         first = min(rows, key=lambda row: int(row["version"]))
-        return Commit(name, int(first["version"]), int(first["n"] or 0), is_new=False)
+        return Commit(name, int(first["version"]), int(first["n"] or 0), is_new=False, txn=first["txn"])
 
     def create(self, name: str) -> bool:
         """Make the table from its schema if it isn't there; whether it was made."""

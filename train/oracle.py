@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -97,8 +98,10 @@ def load(folder: Path) -> Reference:
     are_ids = tokens.shape == shape and tokens.size and np.issubdtype(tokens.dtype, np.integer)
     if not are_ids or not (tokens.min() >= 0 and tokens.max() < model.vocab_size):
         raise BadInput(f"{folder / 'tokens.npy'}: expected {shape} ids below {model.vocab_size}, found {tokens.shape}")
-    if logits.shape[1:] != (model.seq_len, model.vocab_size) or len(logits) > len(tokens):
-        raise BadInput(f"{folder / 'logits.npy'}: expected rows x {model.seq_len} x {model.vocab_size}, {logits.shape}")
+    are_logits = logits.shape[1:] == (model.seq_len, model.vocab_size) and np.issubdtype(logits.dtype, np.floating)
+    if not are_logits or not 1 <= len(logits) <= len(tokens):
+        wanted = f"numbers of rows x {model.seq_len} x {model.vocab_size}"
+        raise BadInput(f"{folder / 'logits.npy'}: expected {wanted}, found {logits.dtype} of {logits.shape}")
     if len(losses) != recipe.num_steps:
         raise BadInput(f"{folder / 'expected.json'}: {len(losses)} losses of {recipe.num_steps} steps")
     try:
@@ -108,30 +111,42 @@ def load(folder: Path) -> Reference:
     return Reference(model, recipe, weights, tokens.astype(np.int64), logits.astype(np.float32), losses)
 
 
-def _model(made: Mapping[str, int]) -> ModelConfig:
-    return ModelConfig(
-        made["vocab_size"], made["seq_len"], made["dim"], made["n_layers"], made["n_heads"], made["ffn_hidden"]
-    )
+def _model(made: Mapping[str, object]) -> ModelConfig:
+    names = ("vocab_size", "seq_len", "dim", "n_layers", "n_heads", "ffn_hidden")
+    vocab_size, seq_len, dim, layers, heads, hidden = (_whole(made, name) for name in names)
+    if dim % (2 * heads):
+        raise ValueError(f"dim {dim} is not a multiple of twice n_heads, {heads}")
+    return ModelConfig(vocab_size, seq_len, dim, layers, heads, hidden)
+
+
+def _whole(made: Mapping[str, object], name: str) -> int:
+    value = made[name]
+    if not isinstance(value, int) or value < 1:
+        raise ValueError(f"{name} is {value!r}, not a whole number above 0")
+    return value
 
 
 def _recipe(made: Mapping[str, float]) -> Recipe:
-    whole = {name: int(made[name]) for name in ("warmup", "global_batch", "steps")}
     return Recipe(
-        lr=made["lr"],
-        cooldown_lr=made["cooldown_end_lr"],
-        warmup=whole["warmup"],
-        weight_decay=made["wd"],
-        z_loss=made["z_loss"],
-        global_batch=whole["global_batch"],
-        num_steps=whole["steps"],
+        lr=float(made["lr"]),
+        cooldown_lr=float(made["cooldown_end_lr"]),
+        warmup=_whole(made, "warmup"),
+        weight_decay=float(made["wd"]),
+        z_loss=float(made["z_loss"]),
+        global_batch=_whole(made, "global_batch"),
+        num_steps=_whole(made, "steps"),
     )
 
 
 def _array(path: Path) -> npt.NDArray[np.generic]:
     try:
-        return cast("npt.NDArray[np.generic]", np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise BadInput(f"{path}: no array of numpy: {error}") from error
+    if not isinstance(found, np.ndarray):
+        raise BadInput(f"{path}: no array of numpy, but {type(found).__name__}")
+    return cast("npt.NDArray[np.generic]", found)
 
 
 def logits_difference(reference: Reference) -> float:

@@ -3,6 +3,7 @@
 Parameters are counted as DCLM counts them; the gains of its query and key norms (2 x layers x width) are counted apart.
 """
 
+import argparse
 import sys
 from collections.abc import Sequence
 from importlib.resources import files
@@ -65,10 +66,10 @@ def _row(scale: ScaleConfig, vocab_size: int) -> tuple[tuple[int, int], tuple[st
 
 def main(arguments: Sequence[str]) -> int:
     """Print the table; the exit code."""
-    if arguments and not arguments[0].isdigit():
-        sys.stderr.write(f"{__doc__}\n\nusage: python -m lakeloom.train.scales [vocabulary of the tokenizer]\n")
-        return 0 if arguments[0] in ("-h", "--help") else 2
-    sys.stdout.write(table(int(arguments[0]) if arguments else _VOCABULARY) + "\n")
+    parser = argparse.ArgumentParser(prog="python -m lakeloom.train.scales", description=__doc__)
+    about = f"vocabulary of the tokenizer, for scales that take it from there ({_VOCABULARY}, the demo's)"
+    parser.add_argument("vocabulary", nargs="?", type=int, default=_VOCABULARY, help=about)
+    sys.stdout.write(table(parser.parse_args(arguments).vocabulary) + "\n")
     return 0
 
 

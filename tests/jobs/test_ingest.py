@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -92,10 +91,11 @@ def test_a_lakehouse_without_a_plan_is_refused(lake: Lakehouse, folder: Path) ->
         run(lake, folder)
 
 
+@pytest.mark.parametrize("change", ["", "moved", "gone"])
 def test_a_run_of_another_slice_finishes_a_killed_one(
-    lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """Its files are not listed now, and are read from where they were."""
+    """Its files are not in this slice, and are read from where the pool is now; what has left it has a dead letter."""
 
     class Killed(Exception):
         pass
@@ -109,9 +109,13 @@ def test_a_run_of_another_slice_finishes_a_killed_one(
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(ingest, "_ingest", killing)
         ingest.run(lake.spark, sliced("0:2"))
-    report = ingest.run(lake.spark, sliced("2:"))
-    assert (report.facts["files"], report.rows_out) == (4, 14)
-    assert "open/FileNotFoundError" not in report.facts
+    if change == "moved":
+        folder = folder.rename(folder.with_name("elsewhere"))
+    if change == "gone":
+        (folder / "1.warc.gz").unlink()
+    report = ingest.run(lake.spark, sliced("2:" if change != "gone" else "1:"))
+    assert (report.facts["files"], report.rows_out) == (4, 10 if change == "gone" else 14)
+    assert report.facts.get("open/FileNotFoundError", 0) == (change == "gone")
 
 
 def test_two_runs_at_one_batch_keep_out_of_each_others_way(lake: Lakehouse, folder: Path) -> None:
@@ -125,7 +129,7 @@ def test_two_runs_at_one_batch_keep_out_of_each_others_way(lake: Lakehouse, fold
     def one(_: int) -> Exception | None:
         try:
             ingest._ingest(lake, cfg, "b", files)
-        except (Conflict, PySparkException, OSError) as error:
+        except Conflict as error:
             return error
         return None
 
@@ -205,13 +209,40 @@ def test_pages_are_read_by_no_one_before_they_are_counted(
     assert not any((Path(lake.cfg.root) / "staging").rglob("*.parquet"))
 
 
+def test_pages_are_counted_by_the_ledger_of_the_run_that_wrote_them(
+    lake: Lakehouse, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two killed runs, the first, before it committed, took other records for pages."""
+
+    class Killed(Exception):
+        pass
+
+    def reads_only(_: Lakehouse, rows: DataFrame, *__: object, **___: object) -> Commit:
+        rows.write.format("noop").mode("append").save()
+        raise Killed
+
+    def killing(*_: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Lakehouse, "append", reads_only)
+        run(lake, folder, max_record_bytes=10)
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(ingest, "_check", killing)
+        run(lake, folder)
+    assert len(list((Path(lake.cfg.root) / "staging" / "ingest").glob("*/*"))) == 2
+    report = run(lake, folder)
+    assert report.rows_out == ingest.pages(lake, "made").count() == 14
+    assert "decode/too_large" not in report.facts
+
+
 def test_a_row_that_is_lost_on_its_way_stops_the_batch(lake: Lakehouse, folder: Path) -> None:
     """The commit's count of rows must be that of the readers: here a page went between the two."""
 
     class Losing(Lakehouse):
-        def append(self, rows: DataFrame, name: str, *, txn: str) -> Commit:
+        def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "") -> Commit:
             kept = rows.where("url <> 'https://loom.example/3'") if name == "bronze.pages" else rows
-            return super().append(kept, name, txn=txn)
+            return super().append(kept, name, txn=txn, run=run)
 
     files = [SourceFile(path.name, str(path), path.stat().st_size) for path in sorted(folder.iterdir())]
     lake.spark.dataSource.register(WarcDataSource)
@@ -229,10 +260,10 @@ def test_two_ingests_that_plan_the_same_file_at_once(lake: Lakehouse, folder: Pa
         def read(self, name: str, version: int | None = None) -> DataFrame:
             return super().read(name, version).limit(0)
 
-    files = [SourceFile(path.name, str(path), path.stat().st_size) for path in sorted(folder.iterdir())]
+    cfg = config(lake, folder)
     with pytest.raises(Conflict, match="another ingest planned its files at the same time"):
-        ingest._planned(Late(lake.spark, lake.cfg), config(lake, folder), files)
-    assert lake.read("bronze.batches").count() == lake.read("bronze.files").count() == len(files)
+        ingest._planned(Late(lake.spark, lake.cfg), cfg, ingest._by_id(cfg, cfg.pool))
+    assert lake.read("bronze.batches").count() == lake.read("bronze.files").count() == 4
 
 
 def test_a_wrong_pool_is_one_line_and_writes_nothing(lake: Lakehouse, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -128,6 +129,14 @@ def test_a_file_that_no_reader_survives_ends_the_task(task: Task_, monkeypatch: 
     with pytest.raises(SourceFailed, match=r"0\.warc\.gz: its reader ended by SIGSEGV"):
         list(guard.batches(task([PROSE.encode()])))
     assert len(started) == 2
+
+
+def test_a_reader_that_never_starts_ends_the_task(task: Task_, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its list of files is larger than a pipe."""
+    monkeypatch.setattr("sys.executable", "/bin/false")
+    given = task([PROSE.encode()])
+    with pytest.raises(SourceFailed, match=r"0\.warc\.gz: its reader ended by exit code 1"):
+        list(guard.batches(replace(given, files=given.files * 10_000)))
 
 
 def test_a_cancelled_task_leaves_no_process(task: Task_) -> None:

@@ -33,6 +33,15 @@ def test_an_append_happens_once(lake: Lakehouse) -> None:
     assert lake.commit("silver.signatures", "three") is None
 
 
+def test_a_commit_tells_which_run_made_it(lake: Lakehouse) -> None:
+    first = lake.append(rows(lake, "a"), "silver.signatures", txn="one", run="r1")
+    again = lake.append(rows(lake, "a"), "silver.signatures", txn="one", run="r2")
+    other = lake.append(rows(lake, "b"), "silver.signatures", txn="on", run="r3")
+    assert (first.txn, again.txn, other.txn) == ("one/r1", "one/r1", "on/r3")
+    assert (first.is_new, again.is_new, other.is_new) == (True, False, True)
+    assert lake.read("silver.signatures").count() == 2
+
+
 def test_a_transaction_is_remembered_behind_later_ones(lake: Lakehouse) -> None:
     for number in range(4):
         lake.append(rows(lake, str(number)), "silver.signatures", txn=f"t{number}")

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,10 +45,15 @@ def folder(made: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(made, tmp_path / "oracle"))
 
 
-def change(folder: Path, edit: Callable[[dict[str, list[dict[str, float]]]], object]) -> None:
+def change(folder: Path, edit: Callable[[Any], object]) -> None:
     expected = json.loads((folder / "expected.json").read_text())
     edit(expected)
     (folder / "expected.json").write_text(json.dumps(expected))
+
+
+def zipped(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, a=np.zeros(3))
 
 
 def test_open_lms_own_run(shared: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,11 +72,13 @@ def test_an_equal_run_passes_and_another_loss_does_not(folder: Path, capsys: pyt
     assert [line.split()[-1] for line in lines] == ["ok", "DIFFERENT", "DIFFERENT"]
 
 
-def test_another_models_logits_do_not_pass(folder: Path) -> None:
+def test_another_models_logits_do_not_pass(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     logits = np.load(folder / "logits.npy")
     logits[1, 3, 7] += 0.001
     np.save(folder / "logits.npy", logits)
     assert oracle.main([str(folder)]) == 1
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.split()[-1] for line in lines] == ["DIFFERENT", "ok", "ok"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +89,14 @@ def test_another_models_logits_do_not_pass(folder: Path) -> None:
         (lambda folder: np.save(folder / "tokens.npy", np.zeros((5, 9), np.int32)), "tokens.npy: expected"),
         (lambda folder: np.save(folder / "tokens.npy", np.full((6, 9), 40)), "ids below 40"),
         (lambda folder: np.save(folder / "tokens.npy", np.array([object()])), "tokens.npy: no array"),
+        (lambda folder: zipped(folder / "tokens.npy"), "tokens.npy: no array of numpy, but NpzFile"),
+        (lambda folder: (folder / "tokens.npy").write_bytes(b"PK\3\4" + b"x" * 40), "tokens.npy: no array"),
         (lambda folder: np.save(folder / "logits.npy", np.zeros((2, 8, 39))), "logits.npy: expected"),
+        (lambda folder: np.save(folder / "logits.npy", np.zeros((0, 8, 40))), "logits.npy: expected"),
+        (lambda folder: np.save(folder / "logits.npy", np.full((2, 8, 40), "x")), "logits.npy: expected"),
+        (lambda folder: change(folder, lambda expected: expected["config"].update(n_heads=3)), "twice n_heads, 3"),
+        (lambda folder: change(folder, lambda expected: expected["config"].update(n_heads=0)), "n_heads is 0"),
+        (lambda folder: change(folder, lambda expected: expected["config"].update(dim="16")), "dim is '16'"),
         (lambda folder: (folder / "weights.safetensors").write_bytes(b"x" * 20), "weights.safetensors"),
         (lambda folder: save_file({"a": torch.zeros(1)}, folder / "weights.safetensors"), "not of the model"),
         (lambda folder: (folder / "expected.json").write_text("{"), "expected.json: JSONDecodeError"),
