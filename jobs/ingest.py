@@ -15,6 +15,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pyarrow as pa
+from py4j.protocol import Py4JJavaError
 from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -208,7 +209,7 @@ def _ingest(lake: Lakehouse, cfg: IngestConfig, batch_id: str, files: Sequence[S
     staging = lake.folder(f"staging/ingest/{batch_id}")
     try:
         _publish_once(lake, cfg, batch_id, files, staging)
-    except (OSError, PySparkException, Incomplete) as error:
+    except (OSError, PySparkException, Py4JJavaError, Incomplete) as error:
         if staging.exists():
             raise
         raise Conflict(f"batch {batch_id}: another ingest did it at the same time; run this one again") from error

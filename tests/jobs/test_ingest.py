@@ -1,5 +1,6 @@
 """From archives to tables: each record one row, each file once, whatever was done before."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,22 @@ def test_two_runs_at_one_batch_keep_out_of_each_others_way(lake: Lakehouse, fold
     dead = lake.read("bronze.dead_letters").agg(F.sum("num_records")).first()
     assert counted is not None and dead is not None
     assert (counted[0], counted[1]) == (dead[0], len(files))
+
+
+def test_a_run_whose_batch_another_finishes_ends_with_a_line(lake: Lakehouse, folder: Path) -> None:
+    """The other takes the batch's folder away while this one's tasks write there."""
+
+    class Late(Lakehouse):
+        def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "") -> Commit:
+            shutil.rmtree(self.folder("staging"))
+            return super().append(rows, name, txn=txn, run=run)
+
+    cfg = config(lake, folder)
+    files = list(ingest._by_id(cfg, cfg.pool).values())
+    lake.spark.dataSource.register(WarcDataSource)
+    with pytest.raises(Conflict, match="batch b: another ingest did it at the same time; run this one again"):
+        ingest._ingest(Late(lake.spark, lake.cfg), cfg, "b", files)
+    assert lake.read("bronze.pages").count() == 0
 
 
 def test_batches_and_partitions_change_no_row(lake: Lakehouse, folder: Path, tmp_path: Path) -> None:
