@@ -41,6 +41,7 @@ def test_names_and_groups_are_chosen_once_in_the_tables_order() -> None:
         tasks.choose(["arc_esy"])
 
 
+@pytest.mark.slow
 def test_every_present_file_of_the_benchmark_is_read(shared: Path) -> None:
     found = [tasks.read(task, shared / "data" / "eval") for task in tasks.choose(["extended"])]
     absent = {one.task: one.reason for one in found if isinstance(one, Absent)}

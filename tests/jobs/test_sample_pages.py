@@ -91,6 +91,7 @@ def test_shares_and_picks_are_even_and_fixed() -> None:
     assert min(counts.values()) > 900
 
 
+@pytest.mark.slow
 def test_a_small_sample_has_many_sites() -> None:
     pages = sample_pages(60)
     assert 50 <= len(pages) <= 60

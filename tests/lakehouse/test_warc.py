@@ -350,6 +350,7 @@ def traced(data: bytes) -> tuple[list[Row], int]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "pack"), [("zstd", zstandard.compress), ("br", brotli.compress)])
 def test_a_bomb_of_a_body_is_unpacked_in_little_memory(name: str, pack: Callable[[bytes], bytes]) -> None:
     bomb = archive([pack(bytes(1 << 27))], headers=[("Content-Type", "text/html"), ("Content-Encoding", name)])
@@ -358,6 +359,7 @@ def test_a_bomb_of_a_body_is_unpacked_in_little_memory(name: str, pack: Callable
     assert peak < 1 << 25
 
 
+@pytest.mark.slow
 def test_a_bomb_of_zstd_is_unpacked_in_little_memory() -> None:
     head = b"WARC/1.0\r\nWARC-Type: response\r\nWARC-Target-URI: https://a.example/\r\nContent-Length: %d\r\n\r\n"
     bomb = zstandard.compress(head % (1 << 28) + bytes(1 << 28) + b"\r\n\r\n")

@@ -5,6 +5,8 @@ import pytest
 from lakeloom.lakehouse.shards import DatasetFacts
 from lakeloom.train import tracking
 
+pytestmark = pytest.mark.slow  # a fresh store is seconds of migrations
+
 FACTS = DatasetFacts(
     name="toy",
     export_id="e" * 40,
