@@ -17,7 +17,7 @@ export HF_DATASETS_OFFLINE := 1
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench bench-gpu oracle oracle-ingest oracle-model scales reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-gpu oracle oracle-ingest oracle-model scales reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -63,8 +63,13 @@ format: $(STAMP)  ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## CPU of an ingest beside a bare loop over the same files: make bench POOL=folder [PAGES=20000]
+bench: bench-ingest bench-filters  ## speed of ingest and filters on any folder: make bench POOL=folder [PAGES=20000]
+
+bench-ingest: $(STAMP)  ## CPU of an ingest beside a bare loop over the same archives
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)
+
+bench-filters: $(STAMP)  ## pages a second of the filters: kernels, language id, plain Python, through Spark
+	@$(RUN) lakeloom.jobs.bench_filters "$(POOL)" $(PAGES)
 
 SCALE ?= 400m_1x
 bench-gpu: $(STAMP)  ## speed of training: make bench-gpu [SCALE=400m_1x] [TRY="compile=off micro_batch=16,attention=flash"]

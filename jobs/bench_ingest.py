@@ -64,12 +64,11 @@ def archives(folder: Path) -> list[Path]:
     return files
 
 
-def repeated(files: Sequence[Path], into: Path, num_pages: int) -> list[Path]:
-    """Links to the files, as often as it takes to have `num_pages`."""
+def repeated(files: Sequence[Path], into: Path, copies: int) -> list[Path]:
+    """Links to the files, so many times each."""
     into.mkdir()
-    once = bare(files).pages
     links = list[Path]()
-    for copy in range(-(-num_pages // max(1, once))):
+    for copy in range(copies):
         for path in files:
             links.append(into / f"{copy:03d}-{path.name}")
             links[-1].symlink_to(path.absolute())
@@ -112,7 +111,7 @@ def main(folder: str, num_pages: int) -> int:
         top = Path(scratch)
         files = archives(Path(folder))
         repeated(files[:1], top / "first", 1)
-        links = repeated(files, top / "pool", num_pages)
+        links = repeated(files, top / "pool", -(-num_pages // max(1, bare(files).pages)))
         session = spark(config.build(SparkConfig, "spark", config.tree([f"lakehouse.root={scratch}/first-lake"])))
         costs = [("first, one file", ingested(session, top / "first", top / "first-lake"))]
         for turn in range(_TURNS):
