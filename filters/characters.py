@@ -22,6 +22,8 @@ _METHODS = {
     UPPER: str.isupper,
 }
 
+_ASCII_KINDS = np.array([sum(bit for bit, is_kind in _METHODS.items() if is_kind(chr(code))) for code in range(128)])
+
 # Word_Break values by number; the order lets a kernel test classes by comparison.
 WORD_BREAKS = (
     *("Other", "CR", "LF", "Newline", "Extend", "ZWJ", "Format", "Regional_Indicator", "Katakana"),
@@ -101,6 +103,8 @@ def decode(data: Bytes, place: int, end: int) -> tuple[int, int]:
 @kernel
 def kind_at(data: Bytes, place: int, end: int, table: Characters) -> tuple[int, int]:
     """Kind bits of the character at `place`, and its bytes."""
+    if data[place] < 0x80:
+        return _ASCII_KINDS[data[place]], 1
     code, width = decode(data, place, end)
     return integer(table.kinds[table.kind_block[code >> 8] + (code & 255)]), width
 
@@ -122,3 +126,12 @@ def strip(data: Bytes, start: int, end: int, table: Characters) -> tuple[int, in
             break
         end = last
     return start, end
+
+
+@kernel
+def strip_all(data: Bytes, starts: Ints, ends: Ints, table: Characters) -> Ints:
+    """Starts and ends (two rows) of the texts without the white space around them."""
+    bounds = np.empty((2, len(starts)), np.int64)
+    for number in range(len(starts)):
+        bounds[0, number], bounds[1, number] = strip(data, starts[number], ends[number], table)
+    return bounds

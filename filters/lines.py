@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakeloom.filters.kernel import Ints, Mask
+from lakeloom.filters.search import counter_lines
 from lakeloom.filters.steps import edit
 from lakeloom.filters.textindex import TextIndex
 
@@ -47,10 +48,9 @@ def _is_within(part: Ints, whole: Ints, limit: float) -> Mask:
 @edit(drops_empty=True)
 def drop_counter_lines(index: TextIndex) -> pa.StringArray:
     """Drop lines like "3 likes" or "(5k views)"; strip. DCLM's counter_line_modifier."""
-    return index.with_strings([None if text is None else _without_counters(text) for text in index.strings])
-
-
-def _without_counters(text: str) -> str:
-    lines = text.split("\n")
-    kept = [line for line in lines if not _COUNTER.match(line.lower())]
-    return (text if len(kept) == len(lines) else "\n".join(kept)).strip()
+    lines = index.lines()
+    keep = np.full(len(lines.start), True)
+    for line in np.flatnonzero(counter_lines(index.data, lines.start, lines.end)).tolist():
+        text = index.data[lines.start[line] : lines.end[line]].tobytes().decode()
+        keep[line] = not _COUNTER.match(text.lower())
+    return index.with_lines(lines, keep, is_stripped=True)

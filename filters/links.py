@@ -1,19 +1,23 @@
 """Addresses in the text: RefinedWeb (arXiv 2306.01116, section 3.1) removes them; the rule is DCLM's."""
 
 import re
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
+from lakeloom.filters.kernel import Hashes
+from lakeloom.filters.search import has_address, has_name, hashes
 from lakeloom.filters.steps import edit
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.trie import trie_pattern
 
 _NAME = r"[-a-zA-Z0-9@:%._\+~#=]"
 _REST = r"[-a-zA-Z0-9()@:%_\+.~#?&//=]*"
+_LONGEST_DOMAIN = 63  # characters of a label (RFC 1035), and so of a top-level domain
 _ICANN_END = "===END ICANN DOMAINS==="
 _UNUSED = frozenset(
     ["an", "bl", "bq", "eh", "mf", "tp", "um"]
@@ -44,15 +48,22 @@ def remove_urls(index: TextIndex, *, domains_file: Path | None = None, anywhere:
     with .se; with `anywhere` they go from every text. A file may give the top-level domains, one a line. DCLM's
     url_removal_modifier.
     """
-    return index.with_strings(
-        [None if text is None else _without_urls(text, domains_file, anywhere) for text in index.strings]
-    )
+    domains, begin = _domain_hashes(domains_file), begins_with_domain(domains_file)
+    named = np.full(len(index), True) if domains is None else has_name(index.data, index.starts, index.ends, domains)
+    if not anywhere:
+        for row in np.flatnonzero(named).tolist():
+            named[row] = begin.match(index.beginning(row, _LONGEST_DOMAIN))
+    text = index.rewritten(named, partial(_without, rule=name_rule(domains_file)))
+    nameless = index.edited(text)
+    numbered = has_address(nameless.data, nameless.starts, nameless.ends)
+    return nameless.rewritten(numbered, partial(_without, rule=ADDRESS_RULE))
 
 
-def _without_urls(text: str, domains_file: Path | None, anywhere: bool) -> str:
-    if anywhere or begins_with_domain(domains_file).match(text):
-        text = _without(text, name_rule(domains_file))
-    return _without(text, ADDRESS_RULE)
+@cache
+def _domain_hashes(domains_file: Path | None) -> Hashes | None:
+    """Of the domains of ASCII; None where one has other signs than letters and digits in it."""
+    domains = top_level_domains(domains_file)
+    return hashes(filter(str.isascii, domains)) if all(map(str.isalnum, filter(str.isascii, domains))) else None
 
 
 def _without(text: str, rule: Rule) -> str:

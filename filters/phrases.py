@@ -4,7 +4,7 @@ Phrases are regular expressions, as in DCLM, where nothing is escaped: "Read mor
 """
 
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +13,9 @@ import pyarrow as pa
 
 from lakeloom.filters.counts import BLANK_LINES
 from lakeloom.filters.expressions import Expression, deadline, expression, has_repetition
+from lakeloom.filters.kernel import Mask
 from lakeloom.filters.parameters import Regex
+from lakeloom.filters.search import anchor, has_literal
 from lakeloom.filters.steps import edit, signal
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.trie import trie_pattern
@@ -24,8 +26,6 @@ _PAGE: dict[Location, str] = {"any": r"%s", "prefix": r"^%s", "suffix": r"%s$"}
 _LINE: dict[Location, str] = {"any": r"\s?(?:%s)", "prefix": r"^(?:%s)\s?", "suffix": r"\s?(?:%s)$"}
 _PLAIN = re.compile(r"[\w -]+(?=\.*$)")
 _SIGNS = re.compile(r"[\\.^$*+?{}\[\]|()]")
-# re takes these for i, s, k without case; str.lower() doesn't.
-_ODD_CASE = ("\u0130", "\u0131", "\u017f", "\u212a")
 
 
 @signal
@@ -90,15 +90,8 @@ def remove_line_phrase(
     found = expression(_LINE[location], phrase, ignore_case=not case_sensitive)
     limit = np.inf if max_words is None else max_words
     has_blank = index.counts[:, BLANK_LINES] > 0  # these go too, as in DCLM, though no phrase was in them
-    strings: list[str | None] = []
-    for text, is_sure in zip(index.strings, has_blank.tolist(), strict=True):
-        if text is None:
-            strings.append(None)
-        elif is_sure or _may_have(text, phrase):
-            strings.append(_without_phrase(text, found, limit))
-        else:
-            strings.append(text.strip())
-    return index.with_strings(strings)
+    rule = partial(_without_phrase, found=found, max_words=limit)
+    return index.rewritten(has_blank | _may_have(index, phrase), rule, within=index.stripped())
 
 
 @edit(drops_empty=True)
@@ -113,12 +106,8 @@ def drop_phrase_lines(
     """Drop lines of at most `max_words` that have a phrase; strip. DCLM's substring_line_modifier."""
     found = expression(_LINE[location], phrase, ignore_case=not case_sensitive)
     limit = np.inf if max_words is None else max_words
-    return index.with_strings(
-        [
-            None if text is None else _without_lines(text, found, limit) if _may_have(text, phrase) else text.strip()
-            for text in index.strings
-        ]
-    )
+    rule = partial(_without_lines, found=found, max_words=limit)
+    return index.rewritten(_may_have(index, phrase), rule, within=index.stripped())
 
 
 def _without_phrase(text: str, found: Expression, max_words: float) -> str:
@@ -143,13 +132,13 @@ def _has_at_most(line: str, max_words: float) -> bool:
     return max_words == np.inf or len(line.split()) <= max_words
 
 
-def _may_have(text: str, phrase: str) -> bool:
-    """Whether the phrase can be in the text: a fast no for phrases of letters, blanks and final dots."""
-    literals = _literals(phrase)
-    if not literals:
-        return True
-    lowered = text.lower()
-    return any(literal in lowered for literal in literals) or any(odd in text for odd in _ODD_CASE)
+def _may_have(index: TextIndex, phrase: str) -> Mask:
+    """Whether the phrase can be in each text: a fast no for phrases of letters, blanks and final dots."""
+    may_have = np.full(len(index), not _literals(phrase))
+    for literal in _literals(phrase):
+        text = literal.encode()
+        may_have |= has_literal(index.data, index.starts, index.ends, np.frombuffer(text, np.uint8), anchor(text))
+    return may_have
 
 
 @cache

@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeloom.filters.characters import Characters, characters
+from lakeloom.filters.characters import Characters, characters, strip_all
 from lakeloom.filters.counts import count
 from lakeloom.filters.kernel import Bytes, Doubles, Ints, Mask
-from lakeloom.filters.linetable import LineTable, join_lines, line_table
+from lakeloom.filters.linetable import Lines, LineTable, is_touched, join_lines, line_table, spliced
 from lakeloom.filters.ngrams import ngram_shares, segment_shares
 
 Measure = Callable[[Bytes, Ints, Ints, Characters], Ints | Doubles]
@@ -30,6 +30,14 @@ class _Column:
     is_stale: Mask
 
 
+@dataclass(frozen=True)
+class _Made:
+    """New texts that were made of an index's own, and which of them are not the same."""
+
+    text: pa.StringArray
+    is_changed: Mask
+
+
 @dataclass
 class TextIndex:
     """Texts data[starts[i]:ends[i]]; make one by `TextIndex.of(array)`."""
@@ -41,6 +49,8 @@ class TextIndex:
     _columns: dict[str, _Column] = field(default_factory=dict[str, _Column])
     _text: pa.StringArray | None = None
     _strings: list[str | None] | None = None
+    _lines: Lines | None = None
+    _made: _Made | None = None
 
     @classmethod
     def of(cls, text: pa.StringArray) -> TextIndex:
@@ -115,14 +125,20 @@ class TextIndex:
         """The texts at `rows`, with what was measured on them."""
         columns = {n: _Column(c.values[rows], c.is_stale[rows]) for n, c in self._columns.items()}
         strings = None if self._strings is None else [self._strings[row] for row in rows.tolist()]
-        return TextIndex(self.data, self.starts[rows], self.ends[rows], self.is_valid[rows], columns, _strings=strings)
+        lines = None if self._lines is None else self._lines.take(rows)
+        spans = self.starts[rows], self.ends[rows], self.is_valid[rows]
+        return TextIndex(self.data, *spans, columns, _strings=strings, _lines=lines)
 
     def edited(self, text: pa.StringArray) -> TextIndex:
         """The index of new versions of all texts; measurements of unchanged ones are kept."""
-        if text is self.text:
+        if text is self._text:
             return self
-        is_changed = np.asarray(pc.not_equal(self.text, text).fill_null(True).to_numpy(zero_copy_only=False))
+        if self._made is not None and self._made.text is text:
+            is_changed = self._made.is_changed
+        else:
+            is_changed = np.asarray(pc.not_equal(self.text, text).fill_null(True).to_numpy(zero_copy_only=False))
         edited = TextIndex.of(text)
+        edited._lines = None if self._lines is None else self._lines.without(is_changed)
         edited._columns = {n: _Column(c.values.copy(), c.is_stale | is_changed) for n, c in self._columns.items()}
         return edited
 
@@ -137,24 +153,73 @@ class TextIndex:
             return self.text
         return pa.array(strings, pa.string())
 
+    def rewritten(
+        self, may_change: Mask, rule: Callable[[str], str], *, within: tuple[Ints, Ints] | None = None
+    ) -> pa.StringArray:
+        """New texts by a rule of Python, of those that it may change; the very same array if nothing changes.
+
+        Of the others stays what is `within` these starts and ends in `data`, all of it if none are given.
+        """
+        starts, ends = within or (self.starts, self.ends)
+        rows = np.flatnonzero(may_change & self.is_valid)
+        new = [rule(self._string(row)).encode() for row in rows.tolist()]
+        return self._spliced(rows, np.frombuffer(b"".join(new), np.uint8), _offsets(list(map(len, new))), starts, ends)
+
+    def beginning(self, row: int, length: int) -> str:
+        """The first `length` characters of a text."""
+        start, end = self.starts[row], self.ends[row]
+        return self.data[start : min(end, start + 4 * length)].tobytes().decode(errors="ignore")[:length]
+
+    def _string(self, row: int) -> str:
+        if self._strings is not None:
+            return self._strings[row] or ""
+        return self.data[self.starts[row] : self.ends[row]].tobytes().decode()
+
+    def with_new(self, rows: Ints, new: Bytes, offsets: Ints) -> pa.StringArray:
+        """New texts, those at `rows` (ascending) being new[offsets]; the very same array if nothing changes."""
+        return self._spliced(rows, new, offsets, self.starts, self.ends)
+
+    def stripped(self) -> tuple[Ints, Ints]:
+        """Where the texts begin and end without the white space around them (str.strip)."""
+        bounds = strip_all(self.data, self.starts, self.ends, characters())
+        return bounds[0], bounds[1]
+
     def lines(self) -> LineTable:
-        """The lines of all texts."""
-        return line_table(self.data, self.starts, self.ends, characters())
+        """The lines of all texts; those of unchanged texts are measured once."""
+        known = self._lines
+        if known is None or not known.is_of(self.starts):
+            table = line_table(self.data, self.starts, self.ends, characters(), known)
+            self._lines = known = Lines(table, np.arange(len(self)), self.starts)
+        return known.table
 
     def with_lines(self, lines: LineTable, keep: Mask, *, is_stripped: bool) -> pa.StringArray:
         """New texts of the kept lines; the very same array if nothing changes."""
-        data, offsets = join_lines(self.data, lines, keep, is_stripped, characters())
-        if offsets[-1] == self.num_bytes:  # lines and blanks only go away, so equal length is equal text
+        rows = np.flatnonzero(is_touched(self.data, self.starts, self.ends, lines, keep, is_stripped, characters()))
+        data, offsets = join_lines(self.data, lines, rows, keep, is_stripped, characters())
+        return self.with_new(rows, data, offsets)
+
+    def _spliced(self, rows: Ints, new: Bytes, offsets: Ints, starts: Ints, ends: Ints) -> pa.StringArray:
+        """Texts data[starts:ends], but for those at `rows`, which are new[offsets]."""
+        is_changed: Mask = (starts != self.starts) | (ends != self.ends)
+        for number, row in enumerate(rows.tolist()):
+            old = self.data[self.starts[row] : self.ends[row]]
+            is_changed[row] = not np.array_equal(old, new[offsets[number] : offsets[number + 1]])
+        if not is_changed.any():
             return self.text
-        return _string_array(data, offsets, self.is_valid)
+        text = _string_array(*spliced(self.data, starts, ends, rows, new, offsets), self.is_valid)
+        self._made = _Made(text, is_changed)
+        return text
 
 
 def _gather(data: Bytes, starts: Ints, ends: Ints, is_valid: Mask) -> pa.StringArray:
     """Copy scattered texts into one array."""
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(ends - starts)])
-    parts = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
-    joined = np.concatenate(parts) if parts else np.zeros(0, np.uint8)
-    return _string_array(joined, offsets, is_valid)
+    nothing = np.zeros(0, np.int64)
+    return _string_array(*spliced(data, starts, ends, nothing, np.zeros(0, np.uint8), np.zeros(1, np.int64)), is_valid)
+
+
+def _offsets(sizes: list[int]) -> Ints:
+    """Where each of some pieces on end begins, and the last ends."""
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.array(sizes, np.int64))])
 
 
 def _string_array(data: Bytes, offsets: Ints, is_valid: Mask) -> pa.StringArray:

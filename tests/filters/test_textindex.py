@@ -13,7 +13,11 @@ TEXTS = st.lists(st.none() | st.text(st.sampled_from("ab \n.\u00e9\u4e00"), max_
 
 def measured(index: TextIndex) -> list[object]:
     shares = np.hstack([index.segment_shares, index.ngram_shares])
-    return [index.text.to_pylist(), index.counts.tolist(), np.nan_to_num(shares, nan=-1).tolist()]
+    lines = index.lines()
+    base = np.repeat(index.starts, np.diff(lines.first))
+    table = [lines.first.tolist(), (lines.start - base).tolist(), (lines.end - base).tolist()]
+    table += [column.tolist() for column in lines[3:]]
+    return [index.text.to_pylist(), index.counts.tolist(), np.nan_to_num(shares, nan=-1).tolist(), table]
 
 
 def fresh(texts: list[str | None]) -> list[object]:
@@ -35,6 +39,18 @@ def test_a_used_index_measures_like_a_fresh_one(
     ]
     assert measured(taken.edited(pa.array(after, pa.string()))) == fresh(after)
     assert measured(index) == fresh(before)
+
+
+@given(TEXTS, st.data())
+def test_a_rule_is_called_where_it_may_change_something(texts: list[str | None], data: st.DataObject) -> None:
+    index = TextIndex.of(pa.array(texts, pa.string()))
+    measured(index)
+    flags = data.draw(st.lists(st.booleans(), min_size=len(texts), max_size=len(texts)))
+    made = index.rewritten(np.array(flags, np.bool_), str.upper, within=index.stripped())
+    expected = [text and (text.upper() if flag else text.strip()) for text, flag in zip(texts, flags, strict=True)]
+    assert made.to_pylist() == expected
+    assert (made is index.text) == (expected == texts)
+    assert measured(index.edited(made)) == fresh(expected)
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string()])
