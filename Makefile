@@ -63,7 +63,7 @@ format: $(STAMP)  ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-ingest bench-filters  ## speed of ingest and filters on any folder: make bench POOL=folder [PAGES=20000]
+bench: bench-ingest bench-filters  ## speed of ingest and filters on any folder: make bench POOL=folder [PAGES=n]
 
 bench-ingest: $(STAMP)  ## CPU of an ingest beside a bare loop over the same archives
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)
