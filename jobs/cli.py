@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 failed, 2 the request was wrong.
 import importlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,8 @@ JOBS: dict[str, Job] = {
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
 }  # fmt: skip
 
-# Jobs whose first word is no setting: its key, and an example.
+_SETTING = re.compile(r"[+~]{0,2}[A-Za-z_][\w.]*=")
+# Jobs of which one word is no setting: its key, and an example.
 _FIRST_WORDS = {
     "sql": ("query", '"select pool, count(*) from bronze.pages group by pool"'),
     "explain": ("page", "https://loom.example/ (or a doc_id)"),
@@ -110,6 +112,9 @@ def _main(words: list[str]) -> int:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     console = _Output(highlight=False, width=None if sys.stdout.isatty() else 120)
     errors = Console(stderr=True, highlight=False, soft_wrap=True)
+    logging.getLogger().addHandler(logging.NullHandler())  # else py4j's own complaints about Ctrl-C would be printed
+    if len(words) > 1 and words[0] == "help":
+        words = [words[1], "--help"]
     if not words or words[0] in ("-h", "--help", "help"):
         screen.list_jobs(console, {name: job.about for name, job in JOBS.items()})
         return 0
@@ -118,7 +123,8 @@ def _main(words: list[str]) -> int:
         if name not in JOBS:
             raise unknown("job", name, JOBS)
         if any(word in ("-h", "--help") for word in overrides):
-            screen.explain(console, name, JOBS[name].about, _settings(name))
+            first = "".join(f"{key.upper()} " for key, _ in [_FIRST_WORDS[name]]) if name in _FIRST_WORDS else ""
+            screen.explain(console, f"{name} {first}".strip(), JOBS[name].about, _settings(name))
             return 0
         _start(console, name, overrides)
     except LakeloomError as error:
@@ -149,13 +155,15 @@ def _start(console: Console, name: str, words: list[str]) -> None:
 
 
 def _said(name: str, words: list[str]) -> tuple[dict[str, str], list[str]]:
-    """What a job's first word is, where it is no setting: the query of sql, the page of explain; and the settings."""
+    """What is no setting among a job's words: the query of sql, the page of explain; and the settings."""
     if name not in _FIRST_WORDS:
         return {}, words
     key, example = _FIRST_WORDS[name]
-    if not words:
+    place = next((place for place, word in enumerate(words) if not _SETTING.match(word)), None)
+    if place is None:
         raise ConfigError(f"{name} needs a {key}: lakeloom {name} {example}")
-    return {key: words[0].replace("${", r"\${")}, words[1:]  # no interpolation in what a user typed
+    said = words[place].replace("${", r"\${")  # no interpolation in what a user typed
+    return {key: said}, [*words[:place], *words[place + 1 :]]
 
 
 def _settings(name: str) -> str:

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from lakeloom.filters import dclm
 from lakeloom.filters.recipe import Recipe
@@ -79,18 +79,27 @@ def _checked(kind: "type[object]", node: str, values: object) -> object:
         return cast(object, OmegaConf.to_object(OmegaConf.merge(schema, values)))
     except OmegaConfBaseException as error:
         key = f"{node}.{error.full_key}" if error.full_key else node
+        if isinstance(error, MissingMandatoryValue):
+            raise ConfigError(f"{key} has no default; say {key}=...") from error
+        if "is not a ListConfig" in str(error):
+            raise ConfigError(f"{key} is a list; write {key}=[...]") from error
         raise ConfigError(f"{key}: {_one_line(error)}") from error
 
 
 def _loaded(group: str, path: Path, settings: Tree) -> object:
     """A group's file. A recipe's may be a pipeline of DCLM's; `settings` are what was said of it beside its path."""
-    loaded = OmegaConf.load(path)
+    try:
+        loaded = OmegaConf.load(path)
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        raise ConfigError(f"{path} is no YAML: {_one_line(error)}") from error
     if group != "recipe":
         return loaded
     if dclm.is_pipeline(OmegaConf.to_container(loaded)):
         return {"dclm": str(path), "name": path.stem, **settings}
     if "allow" in loaded:
         raise ConfigError(f"{path}: allow stands in no file; say recipe.allow=[...] beside recipe={path}")
+    if "name" not in loaded:
+        raise ConfigError(f"{path}: the recipe has no name; write name: {path.stem} and its steps:")
     return OmegaConf.merge(loaded, settings)
 
 
@@ -102,6 +111,10 @@ def _translate(overrides: Sequence[str]) -> tuple[list[str], dict[str, Path], Tr
     has_recipe_file = any(override.startswith("recipe=") and _is_yaml(override) for override in overrides)
     for override in overrides:
         key, equals, value = override.partition("=")
+        if override.startswith("-"):
+            raise ConfigError(
+                f"{override!r} is no setting; write {override.lstrip('-') or 'key=value'}, without dashes"
+            )
         if not equals:
             raise ConfigError(f"{override!r} is no setting; write key=value, such as recipe=refinedweb")
         if key == "pool" and _is_path(value):

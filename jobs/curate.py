@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from lakeloom.filters.chain import Chain
 from lakeloom.filters.recipe import Recipe
 from lakeloom.jobs import funnel, ingest, recipes
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report
@@ -73,7 +73,17 @@ def unseen(lake: Lakehouse, cfg: CurateConfig) -> tuple[DataFrame, list[str]]:
         seen = lake.read("silver.documents").where(F.col("recipe_hash") == cfg.recipe.hash)
         batches = batches.join(seen.select("batch_id").distinct(), "batch_id", "left_anti")
     found = sorted(row["batch_id"] for row in batches.toLocalIterator())
+    if not found:
+        _check_pool(lake, cfg.pool.name)
     return pages.where(F.col("batch_id").isin(found)), found
+
+
+def _check_pool(lake: Lakehouse, pool: str) -> None:
+    """Refuse a pool that was never ingested; one whose records all were dead letters is none of these."""
+    table = "bronze.files" if lake.exists("bronze.files") else "bronze.pages"
+    pools = sorted(row["pool"] for row in lake.read(table).select("pool").distinct().toLocalIterator())
+    if pool not in pools:
+        raise unknown("ingested pool", pool, pools, "say the same pool= as to ingest")
 
 
 def documents(recipe: Recipe, pages: DataFrame) -> DataFrame:

@@ -72,7 +72,7 @@ def _words(texts: list[str]) -> str:
 
 def _notes(cfg: DemoConfig, folders: dict[str, str], models: dict[str, str], report: Report) -> tuple[str, ...]:
     root = Path(cfg.lakehouse.root).absolute()
-    query = "select dropped_by, count(*) from silver.documents group by dropped_by"
+    query = "select recipe, dropped_by, count(*) from silver.documents group by all"
     return (
         f'tables   {root / "tables"}   lakeloom sql "{query}"',
         *[f"shards   {folder}" for folder in folders.values()],

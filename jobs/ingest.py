@@ -54,6 +54,9 @@ class IngestConfig:
 
 def check(cfg: IngestConfig) -> None:
     """Refuse a pool that isn't there or has no files, before anything is made. Raises ConfigError."""
+    for name in ("batch_bytes", "partition_bytes", "min_partitions", "max_record_bytes", "timeout_s"):
+        if getattr(cfg, name) <= 0:
+            raise ConfigError(f"ingest.{name}={getattr(cfg, name)} is not above 0")
     list_files(cfg.pool, Path(cfg.lakehouse.root))
 
 

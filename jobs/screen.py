@@ -30,14 +30,17 @@ def explain(console: Console, name: str, about: str, settings: str) -> None:
     """A job's settings with their defaults and comments, and the groups that every job shares."""
     console.print(f"[bold]lakeloom {name}[/bold] key=value ...   {escape(about)}\n")
     lines = settings.splitlines()
-    package = next((line.split()[-1] for line in lines if line.startswith("# @package")), name)
+    package = next((line.split()[-1] for line in lines if line.startswith("# @package")), name.split()[0])
+    lines = [line for line in lines if line.strip() and not line.startswith(("# @package", "{}"))]
     for line in lines:
-        if line.startswith(("#", "{}")) or not line.strip():
-            continue
-        console.print("  " + escape(line if line.startswith(" ") else f"{package}.{line}"), soft_wrap=True)
+        is_setting = not line.startswith((" ", "#"))
+        console.print("  " + escape(f"{package}.{line}" if is_setting else line), soft_wrap=True)
+    if not lines:
+        console.print("  no settings of its own")
     console.print(
         "\nShared by all jobs: pool=sample | pool=/a/folder | pool=cc snapshot=CC-MAIN-2024-10 files=0:8;\n"
-        "recipe=refinedweb | recipe=raw | recipe=my.yaml; lakehouse.root=data; scale=demo | scale=400m_1x | ...;\n"
+        "recipe=refinedweb | recipe=raw | recipe=my.yaml (docs/filters.md has the steps, conf/recipe/ the recipes);\n"
+        "lakehouse.root=data; scale=demo | scale=400m_1x | ...;\n"
         "tokenizer=sample | tokenizer=gpt_neox tokenizer.path=tokenizer.json; spark.memory=2g; spark=cluster"
     )
 

@@ -25,11 +25,13 @@ def run(spark: SparkSession, cfg: SqlConfig) -> Report:
     Lakehouse(spark, cfg.lakehouse).publish_names()
     try:
         answer = spark.sql(cfg.query)
-        rows = answer.limit(_ROWS).collect()
+        rows = answer.limit(_ROWS + 1).collect()
     except PySparkException as error:
         raise ConfigError(f"sql: {str(error).strip().splitlines()[0]}") from error
-    sheet = Sheet("", tuple(answer.columns), tuple(tuple(_cell(value) for value in row) for row in rows))
-    return Report("sql", len(rows), len(rows), sheets=(sheet,))
+    shown = rows[:_ROWS]
+    sheet = Sheet("", tuple(answer.columns), tuple(tuple(_cell(value) for value in row) for row in shown))
+    more = (f"the first {_ROWS} rows of more; count them, or give the query an order and a limit",)
+    return Report("sql", len(shown), len(shown), sheets=(sheet,), notes=more if len(rows) > _ROWS else ())
 
 
 def _cell(value: object) -> Value:

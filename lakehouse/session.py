@@ -2,17 +2,21 @@
 
 import logging
 import os
+import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from lakeloom.lakehouse import jars, java
-from lakeloom.lakehouse.errors import LakeloomError
+from lakeloom.lakehouse.errors import ConfigError, LakeloomError
 
 _LOG4J = """\
 rootLogger.level = warn
@@ -24,6 +28,7 @@ appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
 """
 
+_MEMORY = re.compile(r"[1-9][0-9]*[kmgt]b?", re.IGNORECASE)
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
     "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
@@ -49,6 +54,8 @@ def spark(cfg: SparkConfig) -> SparkSession:
     builder = SparkSession.builder.appName("lakeloom")
     if not cfg.master:
         return builder.getOrCreate()
+    if not _MEMORY.fullmatch(cfg.memory):
+        raise ConfigError(f"spark.memory={cfg.memory} is no size; write 2g or 1500m")
     program = java.find()
     os.environ["JAVA_HOME"] = str(program.resolve().parent.parent)
     os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
@@ -63,8 +70,30 @@ def spark(cfg: SparkConfig) -> SparkSession:
     builder = builder.master(cfg.master)
     for key, value in options.items():
         builder = builder.config(key, value)
-    with _stderr_to(Path(cfg.log)):
-        return builder.getOrCreate()
+    with _stderr_to(Path(cfg.log)), _uninterrupted():
+        try:
+            return builder.getOrCreate()
+        except PySparkRuntimeError as error:
+            raise LakeloomError(f"Spark did not start ({str(error).splitlines()[0]}); why is in {cfg.log}") from error
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the JVM is up: pyspark would forget a half-started one, which then runs on without end.
+
+    The handler that pyspark sets is put away too: it calls a JVM that may be busy, and prints what comes of it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed = list[int]()
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager
@@ -83,9 +112,13 @@ def _stderr_to(log: Path) -> Iterator[None]:
 
 def _log4j(log: Path) -> str:
     log = log.absolute()
-    log.parent.mkdir(parents=True, exist_ok=True)
     settings = log.with_suffix(".log4j2.properties")
-    settings.write_text(_LOG4J.format(file=log))
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        settings.write_text(_LOG4J.format(file=log))
+    except OSError as error:
+        cure = "give another folder by lakehouse.root=... or spark.log=..."
+        raise ConfigError(f"{log.parent} can't be written ({error.strerror}); {cure}") from error
     return settings.as_uri()
 
 

@@ -1,14 +1,20 @@
 """The lakeloom command's manners: one line for an error, the right exit code, nothing made by a wrong request."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from pyspark.sql import SparkSession
 
 from lakeloom.jobs import cli
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, SourceFailed, raised_by_worker
+from lakeloom.lakehouse.store import Lakehouse
 
 
 def lakeloom(*words: str) -> int:
@@ -25,6 +31,13 @@ def lakeloom(*words: str) -> int:
         (["ingest", "ingest.timeout=3"], "nearest: ingest.timeout_s"),
         (["curate", "recipe=refinedwep"], "refinedwep"),
         (["sql"], "sql needs a query"),
+        (["explain", "recipe=raw"], "explain needs a page"),
+        (["curate", "--recipe=raw"], "write recipe=raw, without dashes"),
+        (["train"], "train.dataset has no default; say train.dataset=..."),
+        (["evaluate", "evaluate.model=m", "evaluate.holdouts=x"], "write evaluate.holdouts=[...]"),
+        (["ingest", "pool=.", "ingest.batch_bytes=-1"], "ingest.batch_bytes=-1 is not above 0"),
+        (["curate", "spark.memory=3x"], "spark.memory=3x is no size; write 2g"),
+        (["curate", "lakehouse.root=/proc/nowhere"], "/proc/nowhere/logs can't be written"),
     ],
 )
 def test_a_wrong_request_is_one_line_and_makes_nothing(
@@ -37,6 +50,51 @@ def test_a_wrong_request_is_one_line_and_makes_nothing(
     assert out == "" and not any(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("steps: [}", "is no YAML"), ("", "write name: mine"), ("steps: []", "write name: mine"), ("\xff", "is no YAML")],
+)
+def test_a_broken_recipe_is_one_line(
+    text: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tmp_path.joinpath("mine.yaml").write_text(text, "latin-1")
+    assert lakeloom("curate", f"recipe={tmp_path}/mine.yaml", f"lakehouse.root={tmp_path}/data") == 2
+    err = capsys.readouterr().err
+    assert expected in err and len(err.splitlines()) == 1
+
+
+def test_help_says_what_a_job_is_given(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, expected in (
+        (["explain", "--help"], "lakeloom explain PAGE key=value"),
+        (["help", "ingest"], "ingest.keep_html: false"),
+        (["leaderboard", "--help"], "no settings of its own"),
+        (["curate", "--help"], "docs/filters.md"),
+    ):
+        assert lakeloom(*words) == 0
+        assert expected in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_interrupted_while_spark_starts_nothing_stays(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lakeloom.jobs", "curate", "recipe=raw", f"lakehouse.root={tmp_path}/data"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as job:
+        family = psutil.Process(job.pid)
+        wait_for(lambda: any("pyspark-shell" in child.cmdline() for child in family.children(recursive=True)))
+        started = family.children(recursive=True)
+        os.killpg(job.pid, signal.SIGINT)
+        _, err = job.communicate(timeout=120)
+    assert (job.returncode, err) == (130, "stopped; run the same command again to go on\n")
+    gone, alive = psutil.wait_procs(started, timeout=30)
+    assert gone and not alive
+
+
+def wait_for(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 120
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
 def test_a_reader_that_leaves_early_is_no_error() -> None:
     command = [sys.executable, "-m", "lakeloom.jobs"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as job:
@@ -44,6 +102,16 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
         job.stdout.close()
         assert job.stderr.read() == b""
     assert job.returncode == 0
+
+
+@pytest.mark.spark
+def test_a_long_answer_says_that_it_is_cut(
+    lake: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for query, expected in (("select id from range(50)", False), ("select id from range(51)", True)):
+        assert lakeloom("sql", query, f"lakehouse.root={lake.cfg.root}") == 0
+        assert ("the first 50 rows of more" in capsys.readouterr().out) == expected
 
 
 @pytest.mark.spark

@@ -52,6 +52,15 @@ def test_parts_of_pages_are_documents(lake: Lakehouse, tmp_path: Path) -> None:
     assert curate.run(lake.spark, cfg).versions == report.versions
 
 
+@pytest.mark.spark
+def test_a_pool_that_was_never_ingested_is_named(lake: Lakehouse) -> None:
+    fill(lake)
+    cfg = CurateConfig(lake.cfg, PoolConfig("q", "warc", "", "", "", "", 0, 0), Recipe("raw", ()))
+    with pytest.raises(ConfigError, match="no ingested pool 'q'; choices: p"):
+        curate.run(lake.spark, cfg)
+    assert not lake.exists("silver.documents")
+
+
 def test_a_pipeline_is_a_recipe_by_its_path(tmp_path: Path) -> None:
     path = pipeline(tmp_path, {"func": "symbol_ratio_filter"}, {"func": "exact_dedup"})
     recipe = cli.load("curate", f"recipe={path}").recipe
