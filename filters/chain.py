@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from lakeloom.filters import aggregates
 from lakeloom.filters.kernel import Ints, Mask
 from lakeloom.filters.pages import Pages, check
 from lakeloom.filters.recipe import Recipe, RecipeStep
-from lakeloom.filters.steps import Earlier, Page
+from lakeloom.filters.steps import OPTIONAL_COLUMNS, Earlier, Page
 from lakeloom.lakehouse.errors import LakeloomError
 
 __all__ = ["Chain", "Recipe", "Result"]
@@ -87,7 +88,8 @@ class Chain:
     def apply(self, batch: pa.RecordBatch) -> Result:
         """Run the steps on a batch with the columns `text` and `url` (strings; null allowed).
 
-        It may have `keys`, a JSON object of each page's other keys, and `id` or `doc_id`, which sampling goes by.
+        It may have `keys`, a JSON object of each page's other keys, `id` or `doc_id`, which sampling goes by, and the
+        columns of steps.OPTIONAL_COLUMNS.
         """
         pages = Pages.of(batch)
         rows = np.arange(batch.num_rows)
@@ -138,6 +140,10 @@ class Chain:
         )
 
 
+def _column(name: str, pages: Pages) -> pa.Array:
+    return pages.columns[name]
+
+
 class _Call:
     """One step with its function: called on pages, on ever fewer of them where it fails."""
 
@@ -147,6 +153,7 @@ class _Call:
         "url": lambda pages: pages.url,
         "id": lambda pages: pages.id,
         "keys": lambda pages: pages.keys,
+        **{name: partial(_column, name) for name in OPTIONAL_COLUMNS},
     }
 
     def __init__(self, step: RecipeStep) -> None:

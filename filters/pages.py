@@ -6,14 +6,14 @@ What DCLM's functions write on a page besides its text stands in `keys`, a dict 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
 import pyarrow as pa
 
 from lakeloom.filters.kernel import Ints
-from lakeloom.filters.steps import Page
+from lakeloom.filters.steps import OPTIONAL_COLUMNS, Page
 from lakeloom.filters.textindex import TextIndex
 
 _ADDRESS = "WARC-Target-URI"
@@ -28,6 +28,7 @@ class Pages:
     url: pa.StringArray
     id: pa.StringArray
     keys: list[Page]
+    columns: dict[str, pa.Array]  # those of OPTIONAL_COLUMNS, nulls where the batch has none
 
     @classmethod
     def of(cls, batch: pa.RecordBatch) -> Pages:
@@ -37,17 +38,21 @@ class Pages:
         url = columns.get("url", nulls)
         names = columns.get("id", columns.get("doc_id", url))
         keys = [cast(Page, json.loads(row)) if row else {} for row in columns.get("keys", nulls).to_pylist()]
-        return cls(np.arange(batch.num_rows), TextIndex.of(columns["text"]), url, names, keys)
+        absent = pa.nulls(batch.num_rows, pa.list_(pa.string()))
+        others = {name: columns.get(name, absent) for name in OPTIONAL_COLUMNS}
+        return cls(np.arange(batch.num_rows), TextIndex.of(columns["text"]), url, names, keys, others)
 
     def take(self, chosen: Ints) -> Pages:
         """The pages at these places."""
         places = pa.array(chosen)
         keys = [self.keys[place] for place in chosen.tolist()]
-        return Pages(self.rows[chosen], self.index.take(chosen), self.url.take(places), self.id.take(places), keys)
+        columns = {name: column.take(places) for name, column in self.columns.items()}
+        ids = self.url.take(places), self.id.take(places)
+        return Pages(self.rows[chosen], self.index.take(chosen), *ids, keys, columns)
 
     def with_text(self, text: pa.StringArray) -> Pages:
         """The same pages with new texts."""
-        return Pages(self.rows, self.index.edited(text), self.url, self.id, self.keys)
+        return replace(self, index=self.index.edited(text))
 
     def page(self, place: int) -> Page:
         """One page as DCLM's functions see it; what they do to it doesn't reach this one's own keys."""
@@ -69,7 +74,7 @@ class Pages:
             keys.append(page)
         kept = self.take(np.array(sources, np.int64))
         index = kept.index.edited(kept.index.with_strings(texts))
-        return Pages(np.array(rows, np.int64), index, pa.array(urls, pa.string()), kept.id, keys)
+        return Pages(np.array(rows, np.int64), index, pa.array(urls, pa.string()), kept.id, keys, kept.columns)
 
 
 def check(page: Page) -> None:

@@ -1,7 +1,8 @@
 """Steps of recipes: functions marked @signal, @edit or @mapper, found by name.
 
 A signal gives one number per document, an edit new text. What a step reads it names as positional arguments:
-`index` (TextIndex), `text`, `url` or `id` (Arrow strings), `keys` (a dict of each page's other keys). A mapper takes
+`index` (TextIndex), `text`, `url` or `id` (Arrow strings), `keys` (a dict of each page's other keys), a signal also
+`refusals` or `licenses` (Arrow lists of strings, of an ingest with keep_rights). A mapper takes
 one `page` as a dict and gives a list of pages, as DCLM's functions do: none, it is dropped; several, it is split.
 Keyword-only arguments are what a recipe may set.
 """
@@ -28,8 +29,9 @@ F = TypeVar("F", bound=Function)
 M = TypeVar("M", bound=Mapper)
 Kind = Literal["signal", "edit", "mapper"]
 
+OPTIONAL_COLUMNS = ("refusals", "licenses")  # of a page, given to the recipes whose steps read them
 INPUTS = {
-    "signal": frozenset({"index", "text", "url", "id", "keys"}),
+    "signal": frozenset({"index", "text", "url", "id", "keys", *OPTIONAL_COLUMNS}),
     "edit": frozenset({"index", "text", "url", "id", "keys"}),
     "mapper": frozenset({"page"}),
 }

@@ -15,6 +15,7 @@ from pyspark.sql import functions as F
 
 from lakeloom.filters.chain import Chain
 from lakeloom.filters.recipe import Recipe
+from lakeloom.filters.steps import OPTIONAL_COLUMNS
 from lakeloom.jobs import funnel, ingest, recipes
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import identity
@@ -25,7 +26,6 @@ from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
 
 log = logging.getLogger(__name__)
 
-INPUTS = ("doc_id", "batch_id", "url", "text")  # columns of bronze.pages that a chain is given
 
 OUT = pa.schema(
     [
@@ -94,7 +94,13 @@ def documents(recipe: Recipe, pages: DataFrame) -> DataFrame:
         for part in parts:
             yield _documents(chain, part)
 
-    return pages.select(*INPUTS).mapInArrow(apply, ddl(OUT))
+    return pages.select(*inputs(recipe)).mapInArrow(apply, ddl(OUT))
+
+
+def inputs(recipe: Recipe) -> list[str]:
+    """Columns of bronze.pages that the recipe's chain is given."""
+    read = {name for step in recipe.steps for name in step.step.inputs}
+    return ["doc_id", "batch_id", "url", "text", *(name for name in OPTIONAL_COLUMNS if name in read)]
 
 
 def commit(

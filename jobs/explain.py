@@ -54,7 +54,7 @@ def run(spark: SparkSession, cfg: ExplainConfig) -> Report:
     if cfg.crawl > len(crawls):
         raise ConfigError(f"explain.crawl={cfg.crawl}: {cfg.page} has {len(crawls)} crawls; 0 explains all")
     chosen = crawls if cfg.crawl == 0 else [crawls[cfg.crawl - 1]]
-    traces = [trace(cfg.recipe, _page(pages, crawl)) for crawl in chosen]
+    traces = [trace(cfg.recipe, _page(pages, crawl, cfg.recipe)) for crawl in chosen]
     dropped = sum(found.dropped is not None for found in traces)
     found = list(zip(chosen, traces, strict=True))
     several = [_listed(crawls, chosen)] if len(crawls) > 1 else []
@@ -77,8 +77,8 @@ def _crawls(pages: DataFrame, page: str) -> list[Row]:
     return found.orderBy(F.col("fetched_at").desc_nulls_last(), "doc_id").limit(_MOST).collect()
 
 
-def _page(pages: DataFrame, crawl: Row) -> pa.RecordBatch:
-    found = pages.where(F.col("doc_id") == crawl["doc_id"]).select(*curate.INPUTS).limit(1).toArrow()
+def _page(pages: DataFrame, crawl: Row, recipe: Recipe) -> pa.RecordBatch:
+    found = pages.where(F.col("doc_id") == crawl["doc_id"]).select(*curate.inputs(recipe)).limit(1).toArrow()
     return found.combine_chunks().to_batches()[0]
 
 

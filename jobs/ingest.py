@@ -50,6 +50,7 @@ class IngestConfig:
     max_record_bytes: int
     timeout_s: float
     keep_html: bool
+    keep_rights: bool
 
 
 def check(cfg: IngestConfig) -> None:
@@ -283,6 +284,7 @@ def _read(spark: SparkSession, cfg: IngestConfig, files: Sequence[SourceFile], e
         "max_record_bytes": str(cfg.max_record_bytes),
         "timeout_s": str(cfg.timeout_s),
         "keep_html": str(cfg.keep_html),
+        "keep_rights": str(cfg.keep_rights),
         "ledger": str(entries),
     }
     return spark.read.format("warc").options(**options).load()

@@ -66,10 +66,14 @@ def run(spark: SparkSession, cfg: RetuneConfig) -> Report:
     fresh = pages.where(~F.col("batch_id").isin(known))
     counts[_NEW] = fresh.count() if len(known) < len(batches) else 0
     recipes.record(lake, cfg.recipe)
-    again = _again(pages.where(F.col("batch_id").isin(known)), stored, retuning, counts[RERUN])
+    again = _again(
+        pages.where(F.col("batch_id").isin(known)).select(*curate.inputs(cfg.recipe)), stored, retuning, counts[RERUN]
+    )
     rows = _decided(stored, retuning)
     if counts[RERUN] or counts[_NEW]:
-        rows = rows.unionByName(curate.documents(cfg.recipe, again.unionByName(fresh.select(*curate.INPUTS))))
+        rows = rows.unionByName(
+            curate.documents(cfg.recipe, again.unionByName(fresh.select(*curate.inputs(cfg.recipe))))
+        )
     cost = curate.commit(lake, cfg.curate, rows, pages, batches)
     curate.publish_funnel(lake, cfg.curate, cost, job="retune")
     facts: Facts = {"since": name, "since_hash": since, **counts}
@@ -99,7 +103,7 @@ def _again(pages: DataFrame, stored: DataFrame, retuning: Retuning, num_rerun: i
     found = stored.select(*_FATE).mapInArrow(ids, "doc_id STRING")
     if num_rerun <= _MAX_BROADCAST:
         found = F.broadcast(found)
-    return pages.select(*curate.INPUTS).join(found, "doc_id", how="left_semi")
+    return pages.join(found, "doc_id", how="left_semi")
 
 
 def _decided(stored: DataFrame, retuning: Retuning) -> DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import zstandard
 
 from lakeloom.lakehouse.streams import ByteSource
-from lakeloom.lakehouse.warc import BadRecord, Limits, Page, Row, host_of
+from lakeloom.lakehouse.warc import BadRecord, Limits, Page, Row, domain_of, host_of
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer as Buffer
@@ -110,11 +110,13 @@ def _page(line: bytes, number: int, limits: Limits) -> Row:
     if not isinstance(text, str):
         return BadRecord(number, "parse", "no_text", "neither text nor content is a string", len(line))
     url = str(page.get("url") or headers.get("WARC-Target-URI") or "")
+    host = host_of(url)
     return Page(
         offset=number,
         number=number,
         url=url,
-        host=host_of(url),
+        host=host,
+        domain=domain_of(host),
         fetched_at=_date(str(headers.get("WARC-Date") or "")),
         http_status=None,
         content_type="application/json",
@@ -124,6 +126,8 @@ def _page(line: bytes, number: int, limits: Limits) -> Row:
         html_bytes=len(line),
         extractor="given",
         html=None,
+        refusals=None,
+        licenses=None,
         payload_digest=None,
     )
 

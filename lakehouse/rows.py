@@ -14,8 +14,19 @@ from lakeloom.lakehouse.tables import TABLES
 from lakeloom.lakehouse.warc import BadRecord, Page
 
 _PAGE = [
-    *("doc_id", "url", "host", "fetched_at", "http_status", "content_type", "http_headers", "charset", "text"),
-    *("num_chars", "html_bytes", "extractor", "html", "warc_offset", "payload_digest"),
+    *(
+        "doc_id",
+        "url",
+        "host",
+        "domain",
+        "fetched_at",
+        "http_status",
+        "content_type",
+        "http_headers",
+        "charset",
+        "text",
+    ),
+    *("num_chars", "html_bytes", "extractor", "html", "refusals", "licenses", "warc_offset", "payload_digest"),
 ]
 _DEAD = ["offset", "stage", "error", "detail", "num_records", "num_bytes"]
 SCHEMA = pa.schema(
@@ -31,7 +42,7 @@ SCHEMA = pa.schema(
 _BATCH_BYTES, _BATCH_ROWS = 16 << 20, 1000
 _MAX = (1 << 63) - 1  # a header may claim more
 
-Cell = str | int | float | bytes | datetime | dict[str, str] | None
+Cell = str | int | float | bytes | datetime | dict[str, str] | list[str] | None
 
 
 def file_id(pool: str, path: str, num_bytes: int) -> str:
@@ -104,6 +115,8 @@ def _array(cells: list[Cell], field: pa.Field) -> pa.Array:
 def _clean(cell: Cell) -> Cell:
     if isinstance(cell, str):
         return cell.encode("utf-8", "replace").decode()
+    if isinstance(cell, list):
+        return [str(_clean(item)) for item in cell]
     if isinstance(cell, dict):
         return {str(_clean(key)): str(_clean(value)) for key, value in cell.items()}
     return cell

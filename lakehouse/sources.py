@@ -35,7 +35,7 @@ class FilePack(InputPartition):
 
 class WarcDataSource(DataSource):
     """`warc`. Options: path, or files (a JSON list of [path, address, bytes]); pool, partition_bytes, min_partitions,
-    max_record_bytes, timeout_s, keep_html; ledger: a folder for the rows that are no pages, instead of the result.
+    max_record_bytes, timeout_s, keep_html, keep_rights; ledger: a folder for the rows that are no pages.
     """
 
     @classmethod
@@ -62,6 +62,7 @@ class WarcReader(DataSourceReader):
         self.limits = Limits(
             max_bytes=int(options.get("max_record_bytes", Limits.max_bytes)),
             keep_html=options.get("keep_html", "false").lower() == "true",
+            keep_rights=options.get("keep_rights", "false").lower() == "true",
         )
 
     def partitions(self) -> Sequence[InputPartition]:

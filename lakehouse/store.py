@@ -89,7 +89,9 @@ class Lakehouse:
             )
         reader = self.spark.read.format("delta")
         reader = reader if version is None else reader.option("versionAsOf", version)
-        return reader.table(self._name(name)) if self.cfg.catalog else reader.load(self._path(name))
+        found = reader.table(self._name(name)) if self.cfg.catalog else reader.load(self._path(name))
+        absent = [field for field in table(name).schema if field.name not in found.columns]  # new since it was made
+        return found.withColumns({field.name: F.lit(None).cast(sql_type(field.type)) for field in absent})
 
     def version(self, name: str) -> int:
         """Number of the newest commit."""

@@ -86,6 +86,7 @@ _ALL = [
             ("batch_id", STRING),
             ("url", STRING),
             ("host", STRING),
+            ("domain", STRING),  # registrable, by the Public Suffix List
             ("fetched_at", TIME),
             ("http_status", INT),
             ("content_type", STRING),
@@ -96,6 +97,8 @@ _ALL = [
             ("html_bytes", INT),
             ("extractor", STRING),
             ("html", pa.binary()),
+            ("refusals", pa.list_(STRING)),  # noai, gptbot:noindex, tdm-reservation; null: not looked for
+            ("licenses", pa.list_(STRING)),  # SPDX's name or an address; null: not looked for
             ("file_id", STRING),
             ("warc_file", STRING),
             ("warc_offset", LONG),

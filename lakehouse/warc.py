@@ -7,14 +7,18 @@ reader goes on at the next place that looks like one, so a damaged spot costs wh
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache, lru_cache
 from urllib.parse import urlsplit
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
+from tldextract import TLDExtract
+from tldextract.tldextract import ExtractResult
 
 from lakeloom.lakehouse.errors import PASSED_ON
 from lakeloom.lakehouse.markup import EXTRACTOR, decoded
 from lakeloom.lakehouse.payload import HTML, PLAIN, Undecodable, decode, media_type
 from lakeloom.lakehouse.recovery import Damage, Recovery, sniff
+from lakeloom.lakehouse.rights import SPLIT_HEADERS, licenses, refusals
 from lakeloom.lakehouse.streams import ByteSource
 
 Extract = Callable[[bytes], tuple[str, str]]
@@ -40,6 +44,7 @@ class Limits:
 
     max_bytes: int = 10_000_000
     keep_html: bool = False
+    keep_rights: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class Page:
     number: int
     url: str
     host: str
+    domain: str
     fetched_at: datetime | None
     http_status: int | None
     content_type: str
@@ -59,6 +65,8 @@ class Page:
     html_bytes: int
     extractor: str
     html: bytes | None
+    refusals: list[str] | None  # what rights.py finds; null where it was not asked to look, or can't
+    licenses: list[str] | None
     payload_digest: str | None
 
 
@@ -174,7 +182,7 @@ def _capture(record: WarcRecord, limits: Limits) -> Capture:
         raise Undecodable("too_large", f"more than {limits.max_bytes} bytes")
     if len(body) < record.content_length:
         raise Undecodable("truncated", f"{len(body)} of {record.content_length} bytes are in the file")
-    http = {key.lower(): value for key, value in record.http_headers.items()} if is_http else {}
+    http = _headers(record) if is_http else {}
     return Capture(
         offset=record.stream_pos,
         url=clean_url(headers.get("WARC-Target-URI") or ""),
@@ -186,6 +194,15 @@ def _capture(record: WarcRecord, limits: Limits) -> Capture:
         digest=headers.get("WARC-Payload-Digest"),
         is_text=record.record_type == WarcRecordType.conversion,
     )
+
+
+def _headers(record: WarcRecord) -> dict[str, str]:
+    """HTTP headers by name in lower case: of two of a name the last, or both where a list may be split over several."""
+    http = dict[str, str]()
+    for name, value in record.http_headers.items():
+        key = name.lower()
+        http[key] = f"{http[key]}, {value}" if key in http and key in SPLIT_HEADERS else value
+    return http
 
 
 def clean_url(url: str) -> str:
@@ -218,11 +235,14 @@ def to_page(capture: Capture, number: int, extract: Extract, limits: Limits) -> 
         text, charset = extract(capture.body) if media in HTML else decoded(capture.body)
     except ExtractionFailed as error:
         return bad("extract", error.reason, str(error))
+    markup = capture.body if media in HTML else b""
+    host = host_of(capture.url)
     return Page(
         offset=capture.offset,
         number=number,
         url=capture.url,
-        host=host_of(capture.url),
+        host=host,
+        domain=domain_of(host),
         fetched_at=capture.date,
         http_status=capture.status,
         content_type=media,
@@ -232,6 +252,8 @@ def to_page(capture: Capture, number: int, extract: Extract, limits: Limits) -> 
         html_bytes=len(capture.body),
         extractor=EXTRACTOR if media in HTML else "none",
         html=capture.body if limits.keep_html else None,
+        refusals=refusals(markup, capture.headers) if limits.keep_rights else None,
+        licenses=licenses(markup, capture.headers) if limits.keep_rights else None,
         payload_digest=capture.digest,
     )
 
@@ -242,3 +264,15 @@ def host_of(url: str) -> str:
         return (urlsplit(url).hostname or "").lower()
     except ValueError:  # [ without ]
         return ""
+
+
+@lru_cache(maxsize=4096)
+def domain_of(host: str) -> str:
+    """Registrable domain of a host by the Public Suffix List (bbc.co.uk), "" for an address or a suffix alone."""
+    return _suffixes()(host).top_domain_under_public_suffix
+
+
+@cache
+def _suffixes() -> Callable[[str], ExtractResult]:
+    """The list in tldextract's wheel, never fetched: the same domains today and in a year."""
+    return TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=False)

@@ -9,7 +9,8 @@ import pytest
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import ingest, oracle_ingest
+from lakeloom.filters.recipe import Recipe
+from lakeloom.jobs import curate, ingest, oracle_ingest
 from lakeloom.lakehouse.errors import ConfigError, Conflict, Incomplete
 from lakeloom.lakehouse.pools import PoolConfig, SourceFile
 from lakeloom.lakehouse.report import Report
@@ -28,6 +29,7 @@ def config(lake: Lakehouse, folder: Path, **changes: object) -> ingest.IngestCon
         "max_record_bytes": 10**7,
         "timeout_s": 20.0,
         "keep_html": False,
+        "keep_rights": False,
     }
     pool = PoolConfig("made", "warc", str(folder), "", "", "", 0, 0)
     return ingest.IngestConfig(lakehouse=lake.cfg, pool=pool, **(values | changes))  # type: ignore[arg-type] # as typed above
@@ -45,6 +47,21 @@ def folder(tmp_path: Path) -> Path:
         path.joinpath(f"{number}.warc.gz").write_bytes(archive([f"{PROSE} {number} {i}".encode() for i in range(4)]))
     path.joinpath("broken.warc.gz").write_bytes(archive([PROSE.encode()] * 2) + b"\x1f\x8b\x08\x00 garbage")
     return path
+
+
+def test_what_pages_say_of_their_use_is_kept_if_asked(lake: Lakehouse, tmp_path: Path) -> None:
+    pool = tmp_path / "rights"
+    pool.mkdir()
+    tags = ('<meta name="robots" content="noai">', '<link rel="license" href="//creativecommons.org/licenses/by/4.0/">')
+    bodies = [f"<html><head>{tag}</head><body><p>{PROSE}</p></body></html>".encode() for tag in (*tags, "")]
+    pool.joinpath("a.warc.gz").write_bytes(archive(bodies, headers=[("Content-Type", "text/html")]))
+    run(lake, pool, keep_rights=True)
+    rows = lake.read("bronze.pages").select("refusals", "licenses").collect()
+    assert sorted(map(tuple, rows)) == [([], []), ([], ["CC-BY-4.0"]), (["noai"], [])]
+    steps = [{"signal": "is_opted_out", "max": 0}, {"signal": "has_license", "min": 1}]
+    recipe = Recipe.from_config({"name": "allowed", "steps": steps})
+    made = curate.run(lake.spark, curate.CurateConfig(lake.cfg, config(lake, pool).pool, recipe))
+    assert (made.rows_in, made.rows_out) == (3, 1)
 
 
 def test_every_record_has_its_row(lake: Lakehouse, folder: Path) -> None:

@@ -77,6 +77,7 @@ def test_two_first_jobs_make_a_table_at_once(lake: Lakehouse) -> None:
 def test_a_new_column_joins_an_older_table(lake: Lakehouse) -> None:
     older = rows(lake, "a").drop("bands").write.format("delta")
     older.save(f"{lake.cfg.root}/tables/silver/signatures")
+    assert [tuple(row) for row in lake.read("silver.signatures").select("doc_id", "bands").collect()] == [("a", None)]
     lake.append(rows(lake, "b"), "silver.signatures", txn="one")
     found = lake.read("silver.signatures").orderBy("doc_id").collect()
     assert [(row["doc_id"], row["bands"]) for row in found] == [("a", None), ("b", [1])]
