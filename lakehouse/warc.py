@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from fastwarc.warc import ArchiveIterator, WarcRecord, WarcRecordType
-from tldextract import TLDExtract
-from tldextract.tldextract import ExtractResult
 
 from lakeloom.lakehouse.errors import PASSED_ON
 from lakeloom.lakehouse.markup import EXTRACTOR, decoded
@@ -20,6 +19,9 @@ from lakeloom.lakehouse.payload import HTML, PLAIN, Undecodable, decode, media_t
 from lakeloom.lakehouse.recovery import Damage, Recovery, sniff
 from lakeloom.lakehouse.rights import SPLIT_HEADERS, licenses, refusals
 from lakeloom.lakehouse.streams import ByteSource
+
+if TYPE_CHECKING:
+    from tldextract import TLDExtract
 
 Extract = Callable[[bytes], tuple[str, str]]
 
@@ -273,6 +275,8 @@ def domain_of(host: str) -> str:
 
 
 @cache
-def _suffixes() -> Callable[[str], ExtractResult]:
+def _suffixes() -> "TLDExtract":
     """The list in tldextract's wheel, never fetched: the same domains today and in a year."""
+    from tldextract import TLDExtract  # a fifth of a second, which only readers need
+
     return TLDExtract(cache_dir=None, suffix_list_urls=(), include_psl_private_domains=False)
