@@ -1,5 +1,7 @@
 """What pages say of their use is found as they write it, and nothing that only looks like it."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,6 +121,28 @@ def test_a_licence_may_be_a_header() -> None:
 def test_any_bytes_end(text: str) -> None:
     found = [*refusals(text.encode(), {"x-robots-tag": text, "link": text}), *licenses(text.encode(), {"link": text})]
     assert len(found) <= 40 and all(len(item) <= 500 for item in found)
+
+
+LONG = b"a" * 3900
+
+
+@pytest.mark.parametrize(
+    ("body", "header"),
+    [
+        (b"<html><head>" + (b"<meta robots " + LONG + b">") * 24, ""),
+        ((b'<a rel="license" ' + LONG + b">") * 2500, ""),
+        (b'<a rel="license" href=x>' * 400_000, ""),
+        (b"<!--" + b"creativecommons.org/" * 400_000, ""),
+        (b"", "<x>" + "rel=" * 250_000),
+        (b"", "no," * 300_000),
+    ],
+    ids=["words in meta tags", "words in links", "links", "a comment", "relations", "directives"],
+)
+def test_hostile_pages_take_no_time(body: bytes, header: str) -> None:
+    started = time.process_time()
+    refusals(body, {"x-robots-tag": header})
+    licenses(body, {"link": header})
+    assert time.process_time() - started < 1
 
 
 def test_a_page_keeps_them_if_asked() -> None:
