@@ -14,16 +14,16 @@ def lists(*rows: list[str] | None) -> pa.ListArray:
 
 
 def test_is_opted_out() -> None:
-    rows = lists(["noai"], ["noindex", "tdm-reservation"], ["gptbot:noai"], [], None, ["noindex"])
-    assert is_opted_out(rows).to_pylist() == [1, 1, 0, 0, None, 0]
-    assert is_opted_out(rows, agents=("GPTBot",)).to_pylist() == [1, 1, 1, 0, None, 0]
-    assert is_opted_out(rows, directives=("noindex",)).to_pylist() == [0, 1, 0, 0, None, 1]
+    rows = lists(["noai"], ["noindex", "tdm-reservation"], ["gptbot:noai"], [], ["noindex"])
+    assert is_opted_out(rows).to_pylist() == [1, 1, 0, 0, 0]
+    assert is_opted_out(rows, agents=("GPTBot",)).to_pylist() == [1, 1, 1, 0, 0]
+    assert is_opted_out(rows, directives=("noindex",)).to_pylist() == [0, 1, 0, 0, 1]
 
 
 def test_has_license() -> None:
-    rows = lists(["CC-BY-4.0"], ["CC-BY-NC-4.0"], ["/ours", "CC0-1.0"], ["CC-BY-3.0-US"], [], None)
-    assert has_license(rows).to_pylist() == [1, 0, 1, 1, 0, None]
-    assert has_license(rows, names=("CC-BY-NC", "/ours")).to_pylist() == [0, 1, 1, 0, 0, None]
+    rows = lists(["CC-BY-4.0"], ["CC-BY-NC-4.0"], ["/ours", "CC0-1.0"], ["CC-BY-3.0-US"], [])
+    assert has_license(rows).to_pylist() == [1, 0, 1, 1, 0]
+    assert has_license(rows, names=("CC-BY-NC", "/ours")).to_pylist() == [0, 1, 1, 0, 0]
 
 
 def test_slices_and_no_rows() -> None:
@@ -53,3 +53,5 @@ def test_pages_that_were_not_looked_at_stop_the_job() -> None:
     chain = Chain(Recipe.from_config({"name": "r", "steps": [{"signal": "is_opted_out", "max": 0}]}))
     with pytest.raises(ConfigError, match=r"with ingest\.keep_rights=true"):
         chain.apply(pa.RecordBatch.from_pydict({"text": ["a", "b"]}))
+    with pytest.raises(ConfigError, match="is_opted_out: 1 pages were read without"):
+        is_opted_out(lists(["noai"], None, []))
