@@ -1,7 +1,7 @@
 """fastText's model files (.bin, .ftz) as arrays: what a kernel needs to score bytes as its library does.
 
-Read are supervised models of subwords with a hierarchical softmax, as lid.176 is. Layout: fastText 0.9.2, versions 11
-and 12 of the file (args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc, productquantizer.cc, loss.cc there).
+Read are supervised models of subwords with a hierarchical softmax, as lid.176 is. Layout: fastText 0.9.2, version 12 of
+the file (args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc, productquantizer.cc, loss.cc there).
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from lakeloom.lakehouse.errors import ConfigError
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int32]
 
-_MAGIC, _VERSIONS = 793_712_314, (11, 12)
+_MAGIC, _VERSION = 793_712_314, 12
 _HIERARCHICAL, _SUPERVISED, _CODES = 1, 3, 256
 _LABEL = "__label__"
 _FREE = 10**15  # what an inner node that is not made yet counts
@@ -76,11 +76,11 @@ def read(path: Path) -> tuple[list[str], Model]:
     """Labels without their prefix, and the arrays. Raises ConfigError for a broken file, Unsupported."""
     reader = _Reader(np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8), path)
     magic, version = reader.take("<i4", 2)
-    if magic != _MAGIC or version not in _VERSIONS:
-        raise ConfigError(f"{path}: no model of fastText's, or of another version than {_VERSIONS}")
+    if magic != _MAGIC:
+        raise ConfigError(f"{path}: no model of fastText's")
     dim, _, _, _, _, word_ngrams, loss, kind, num_buckets, min_n, max_n, _ = reader.take("<i4", 12).tolist()
     reader.take("<f8", 1)
-    if (loss, kind, word_ngrams) != (_HIERARCHICAL, _SUPERVISED, 1) or version == _VERSIONS[0]:
+    if (loss, kind, word_ngrams) != (_HIERARCHICAL, _SUPERVISED, 1) or version != _VERSION:
         raise Unsupported(f"{path}: loss {loss}, model {kind}, word n-grams {word_ngrams}, version {version}")
     if not (0 < dim <= _MAX_DIM and 0 < num_buckets <= _MAX_BUCKETS and min_n >= 0 and max_n <= _MAX_N):
         raise ConfigError(f"{path}: {dim} dimensions, {num_buckets} buckets, n-grams to {max_n}; no sound model")

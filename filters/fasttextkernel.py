@@ -27,14 +27,17 @@ def best_labels(data: Bytes, starts: Ints, ends: Ints, model: Model) -> tuple[In
     room = 0
     for number in range(len(starts)):
         room = max(room, ends[number] - starts[number])
-    # A token of one byte becomes "<a>", and has up to three n-grams of each length.
-    line, bounds = np.empty(3 * room + len(_EOS) + 2, np.uint8), np.empty(room + 2, np.int64)
-    inputs = np.empty((3 * room + len(_EOS) + 2) * (1 + max(0, model.max_n)), np.int32)
+    # A byte and a blank become three bytes, "<a>".
+    line, bounds = np.empty(room // 2 * 3 + 3 + len(_EOS) + 2, np.uint8), np.empty(room // 2 + 3, np.int64)
+    hidden = np.empty(model.vectors.shape[1], np.float32)
     for number in range(len(starts)):
         num_tokens = _tokens(data, starts[number], ends[number], line, bounds)
-        num_inputs = _inputs(line, bounds, num_tokens, model, inputs)
+        hidden[:] = 0
+        num_inputs = _add_tokens(line, bounds, num_tokens, model, hidden)
         if num_inputs:
-            hidden = _mean(model.vectors, inputs[:num_inputs])
+            scale = np.float32(1.0 / num_inputs)
+            for nth in range(len(hidden)):
+                hidden[nth] *= scale
             labels[number], scores[number] = _best_leaf(model, hidden)
     return labels, scores
 
@@ -79,26 +82,32 @@ def _is(data: Bytes, start: int, size: int, word: Bytes) -> bool:
 
 
 @kernel
-def _inputs(line: Bytes, bounds: Ints, num_tokens: int, model: Model, inputs: Numbers) -> int:
-    """Numbers of the vectors of each token, if it is a word of the dictionary, and of its n-grams; how many."""
+def _add_tokens(line: Bytes, bounds: Ints, num_tokens: int, model: Model, hidden: Floats) -> int:
+    """Add the vectors of each token, if it is a word of the dictionary, and of its n-grams; how many."""
     # A tuple of arrays costs more to hand over than all that is done with one token.
-    words, word_ends, slots, kept, is_kept = model.words, model.word_ends, model.slots, model.kept, model.is_kept
-    min_n, max_n, num_words, num_buckets = model.min_n, model.max_n, model.num_words, model.num_buckets
+    words, word_ends, slots, vectors = model.words, model.word_ends, model.slots, model.vectors
+    kept, is_kept, num_words, num_buckets = model.kept, model.is_kept, model.num_words, model.num_buckets
+    min_n, max_n = model.min_n, model.max_n
     num_inputs = 0
     for token in range(num_tokens):
         begin, end = bounds[token], bounds[token + 1]
         number = _find(line, begin + 1, end - 1, words, word_ends, slots)
-        is_end = _is(line, begin + 1, end - begin - 2, _EOS)
         if number >= 0:
-            inputs[num_inputs] = number
+            _add(vectors, number, hidden)
             num_inputs += 1
         elif end - begin - 2 >= len(_LABEL) and _is(line, begin + 1, len(_LABEL), _LABEL):
             continue
-        if not is_end:
-            num_inputs = _ngrams(
-                line, begin, end, min_n, max_n, num_words, num_buckets, kept, is_kept, inputs, num_inputs
+        if not _is(line, begin + 1, end - begin - 2, _EOS):
+            num_inputs += _add_ngrams(
+                line, begin, end, min_n, max_n, num_words, num_buckets, kept, is_kept, vectors, hidden
             )
     return num_inputs
+
+
+@kernel
+def _add(vectors: Floats, number: int, hidden: Floats) -> None:
+    for nth in range(len(hidden)):
+        hidden[nth] += vectors[number, nth]
 
 
 @kernel
@@ -134,7 +143,7 @@ def _modulo(value: np.uint32, size: int, inverse: float) -> int:
 
 
 @kernel
-def _ngrams(
+def _add_ngrams(
     line: Bytes,
     begin: int,
     end: int,
@@ -144,11 +153,11 @@ def _ngrams(
     num_buckets: int,
     kept: Numbers,
     is_kept: Bytes,
-    inputs: Numbers,
-    num_inputs: int,
+    vectors: Floats,
+    hidden: Floats,
 ) -> int:
-    """Append the vectors' numbers of the character n-grams of line[begin:end]; how many there are then."""
-    inverse = 1.0 / num_buckets
+    """Add the vectors of the character n-grams of line[begin:end]; how many."""
+    num_inputs, inverse = 0, 1.0 / num_buckets
     for start in range(begin, end):
         if line[start] & 0xC0 == 0x80:
             continue
@@ -164,25 +173,12 @@ def _ngrams(
                 continue
             bucket = _modulo(value, num_buckets, inverse)
             if len(kept) == 0:
-                inputs[num_inputs] = num_words + bucket
+                _add(vectors, num_words + bucket, hidden)
                 num_inputs += 1
             elif is_kept[bucket >> 3] >> (bucket & 7) & 1:  # few are, and the bits stay in the cache
-                inputs[num_inputs] = kept[bucket]
+                _add(vectors, integer(kept[bucket]), hidden)
                 num_inputs += 1
     return num_inputs
-
-
-@kernel
-def _mean(vectors: Floats, inputs: Numbers) -> Floats:
-    """Mean of these vectors, added one after another."""
-    hidden = np.zeros(vectors.shape[1], np.float32)
-    for number in inputs:
-        for nth in range(len(hidden)):
-            hidden[nth] += vectors[number, nth]
-    scale = np.float32(1.0 / len(inputs))
-    for nth in range(len(hidden)):
-        hidden[nth] *= scale
-    return hidden
 
 
 @kernel
