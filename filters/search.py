@@ -8,10 +8,9 @@ from collections.abc import Iterable
 import numpy as np
 
 from lakeloom.filters.kernel import Bytes, Hashes, Ints, Mask, integer, kernel
+from lakeloom.filters.ngrams import segment_hash
 
 _DOT = ord(".")
-_FNV_BASIS, _FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
-_MASK64 = (1 << 64) - 1
 # Characters that stand before the dot of a name in links.py's rule.
 _NAME = np.isin(np.arange(256), np.frombuffer(b"-@:%._+~#=0123456789", np.uint8))
 _NAME[[*range(65, 91), *range(97, 123)]] = True
@@ -22,15 +21,8 @@ ODD_CASE = ("\u0130", "\u0131", "\u017f", "\u212a")
 
 def hashes(words: Iterable[str]) -> Hashes:
     """Sorted FNV-1a hashes (64 bits) of ASCII words, for `has_name`."""
-    values = np.array(sorted({_fnv1a(word.encode()) for word in words}), np.uint64)
-    return values
-
-
-def _fnv1a(word: bytes) -> int:
-    value = _FNV_BASIS
-    for byte in word:
-        value = (value ^ byte) * _FNV_PRIME & _MASK64
-    return value
+    encoded = [np.frombuffer(word.encode(), np.uint8) for word in words]
+    return np.unique(np.array([segment_hash(word, 0, len(word))[0] for word in encoded], np.uint64))
 
 
 @kernel
@@ -48,12 +40,12 @@ def has_name(data: Bytes, starts: Ints, ends: Ints, domains: Hashes) -> Mask:
 @kernel
 def _ends_name(data: Bytes, place: int, end: int, domains: Hashes) -> bool:
     """Whether the letters, digits and _ at `place` are a domain, or something other than ASCII ends them."""
-    value = np.uint64(_FNV_BASIS)
+    begin = place
     while place < end and _is_word(data[place]):
-        value = (value ^ np.uint64(data[place])) * np.uint64(_FNV_PRIME)
         place += 1
     if place < end and data[place] >= 0x80:
         return True
+    value, _ = segment_hash(data, begin, place)
     nearest = np.searchsorted(domains, value)
     return bool(nearest < len(domains) and domains[nearest] == value)
 
