@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -79,13 +80,20 @@ def test_interrupted_while_spark_starts_nothing_stays(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "lakeloom.jobs", "curate", "recipe=raw", f"lakehouse.root={tmp_path}/data"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as job:
         family = psutil.Process(job.pid)
-        wait_for(lambda: any("pyspark-shell" in child.cmdline() for child in family.children(recursive=True)))
+        wait_for(lambda: any("pyspark-shell" in command_of(child) for child in family.children(recursive=True)))
         started = family.children(recursive=True)
         os.killpg(job.pid, signal.SIGINT)
         _, err = job.communicate(timeout=120)
     assert (job.returncode, err) == (130, "stopped; run the same command again to go on\n")
     gone, alive = psutil.wait_procs(started, timeout=30)
     assert gone and not alive
+
+
+def command_of(process: psutil.Process) -> list[str]:
+    """Its words; none of one that has ended meanwhile."""
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
 
 
 def wait_for(is_so: Callable[[], bool]) -> None:
