@@ -63,7 +63,8 @@ format: $(STAMP)  ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: bench-ingest bench-filters  ## speed of ingest and filters on any folder: make bench POOL=folder [PAGES=n]
+bench: $(STAMP)  ## speed of ingest and filters on any folder: make bench POOL=folder [PAGES=n]
+	@$(MAKE) --no-print-directory --keep-going bench-ingest bench-filters
 
 bench-ingest: $(STAMP)  ## CPU of an ingest beside a bare loop over the same archives
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)

@@ -123,8 +123,8 @@ def _main(words: list[str]) -> int:
         if name not in JOBS:
             raise unknown("job", name, JOBS)
         if any(word in ("-h", "--help") for word in overrides):
-            first = "".join(f"{key.upper()} " for key, _ in [_FIRST_WORDS[name]]) if name in _FIRST_WORDS else ""
-            screen.explain(console, f"{name} {first}".strip(), JOBS[name].about, _settings(name))
+            usage = f"{name} {_FIRST_WORDS[name][0].upper()}" if name in _FIRST_WORDS else name
+            screen.explain(console, usage, JOBS[name].about, _settings(name))
             return 0
         _start(console, name, overrides)
     except LakeloomError as error:

@@ -26,11 +26,11 @@ def list_jobs(console: Console, jobs: Mapping[str, str]) -> None:
     console.print("\nlakeloom JOB --help shows a job's settings. Start with: lakeloom demo")
 
 
-def explain(console: Console, name: str, about: str, settings: str) -> None:
+def explain(console: Console, usage: str, about: str, settings: str) -> None:
     """A job's settings with their defaults and comments, and the groups that every job shares."""
-    console.print(f"[bold]lakeloom {name}[/bold] key=value ...   {escape(about)}\n")
+    console.print(f"[bold]lakeloom {usage}[/bold] key=value ...   {escape(about)}\n")
     lines = settings.splitlines()
-    package = next((line.split()[-1] for line in lines if line.startswith("# @package")), name.split()[0])
+    package = next((line.split()[-1] for line in lines if line.startswith("# @package")), "")  # each file has one
     lines = [line for line in lines if line.strip() and not line.startswith(("# @package", "{}"))]
     for line in lines:
         is_setting = not line.startswith((" ", "#"))
