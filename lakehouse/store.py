@@ -4,6 +4,7 @@ The same code serves a folder (local, s3a://) and a Unity Catalog: only the cata
 """
 
 import logging
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from delta.exceptions import (
     MetadataChangedException,
     ProtocolChangedException,
 )
+from delta.tables import DeltaTableBuilder
+from pyspark.errors import AnalysisException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -31,6 +34,10 @@ _CONFLICTS = (  # Delta's Python classes of them have no common base
     MetadataChangedException,
     ProtocolChangedException,
 )
+
+# What Delta says of a folder where no table is, or not yet: which of them depends on how far the other job is.
+_NOT_A_TABLE = ("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND")
+_FIRST_COMMIT_S = 10.0  # for the first commit of another job; one takes a tenth of that
 
 # Whole statements, since names can't be bound parameters of these.
 _SCHEMAS = {name: f"CREATE SCHEMA IF NOT EXISTS {name}" for name in ("bronze", "silver", "gold", "ops")}
@@ -166,12 +173,28 @@ class Lakehouse:
         if spec.cluster_by:
             builder = builder.clusterBy(*spec.cluster_by)
         try:
-            builder.execute()
+            return self._execute(builder, name)
         except _CONFLICTS as error:
             if not self.exists(name):
                 raise _conflict(name, error) from error
             return False  # two first jobs at once, and the other made it
-        return True
+
+    def _execute(self, builder: DeltaTableBuilder, name: str) -> bool:
+        """Make the table; whether it took one try. One that another job is making has a folder before it is a table."""
+        until, is_first = time.monotonic() + _FIRST_COMMIT_S, True
+        while True:
+            try:
+                builder.execute()
+                return is_first
+            except AnalysisException as error:
+                if error.getCondition() not in _NOT_A_TABLE:
+                    raise
+                if time.monotonic() > until:
+                    raise ConfigError(
+                        f"{self._path(name)} is not empty and no Delta table; empty it, or give another lakehouse.root"
+                    ) from error
+            is_first = False
+            time.sleep(0.1)
 
     def publish_names(self) -> None:
         """Give this session's catalog the names of the tables that exist, for SQL typed by people."""

@@ -1,11 +1,16 @@
 """Tables through a real session: an append happens once for its name, and every table can be made and read."""
 
+import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame
 
+from lakeloom.lakehouse import store
 from lakeloom.lakehouse.errors import ConfigError, Conflict
 from lakeloom.lakehouse.session import ddl, sql_type
 from lakeloom.lakehouse.store import Lakehouse
@@ -72,6 +77,30 @@ def test_two_first_jobs_make_a_table_at_once(lake: Lakehouse) -> None:
     assert True in made
     lake.append(rows(lake, "a"), "silver.signatures", txn="one")
     assert lake.read("silver.signatures").count() == 1
+
+
+def test_a_table_that_another_job_is_making_is_waited_for(lake: Lakehouse, tmp_path: Path) -> None:
+    other = Lakehouse(lake.spark, replace(lake.cfg, root=str(tmp_path / "other")))
+    other.append(rows(other, "a"), "silver.signatures", txn="one")
+    made, folder = (Path(one.cfg.root, "tables/silver/signatures") for one in (other, lake))
+    (folder / "_delta_log").mkdir(parents=True)  # what Delta makes before its first commit
+    folder.joinpath("part.parquet").touch()
+    with ThreadPoolExecutor(1) as pool:
+        created = pool.submit(lake.create, "silver.signatures")
+        time.sleep(1)
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        assert created.result() is False
+    assert lake.read("silver.signatures").count() == 1
+
+
+def test_a_folder_of_something_else_is_named(lake: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store, "_FIRST_COMMIT_S", 0.2)
+    folder = Path(lake.cfg.root, "tables/silver/signatures")
+    folder.mkdir(parents=True)
+    folder.joinpath("notes.txt").write_text("mine")
+    with pytest.raises(ConfigError, match="is not empty and no Delta table"):
+        lake.create("silver.signatures")
+    assert [path.name for path in folder.iterdir()] == ["notes.txt"]
 
 
 def test_a_new_column_joins_an_older_table(lake: Lakehouse) -> None:
