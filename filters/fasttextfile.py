@@ -1,7 +1,8 @@
 """fastText's model files (.bin, .ftz) as arrays: what a kernel needs to score bytes as its library does.
 
-Read are supervised models of subwords with a hierarchical softmax, as lid.176 is. Layout: fastText 0.9.2, version 12 of
-the file (args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc, productquantizer.cc, loss.cc there).
+Read are supervised models with a hierarchical softmax, as lid.176 is, or a plain one, as quality classifiers are.
+Layout: fastText 0.9.2, version 12 of the file (args.cc, dictionary.cc, densematrix.cc, quantmatrix.cc,
+productquantizer.cc, loss.cc there).
 """
 
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lakeloom.filters.kernel import Bytes, Ints
+from lakeloom.filters.kernel import Bytes, Ints, integer, kernel
 from lakeloom.lakehouse.errors import ConfigError
 
 Floats = NDArray[np.float32]
 Numbers = NDArray[np.int32]
 
+HASH_BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
+
 _MAGIC, _VERSION = 793_712_314, 12
-_HIERARCHICAL, _SUPERVISED, _CODES = 1, 3, 256
+_HIERARCHICAL, _SOFTMAX, _SUPERVISED, _CODES = 1, 3, 3, 256
 _LABEL = "__label__"
+_MIN_ENTRY = 10  # bytes of an entry of the dictionary: NUL, count, type
 _FREE = 10**15  # what an inner node that is not made yet counts
 # Of a well-formed file; more would be a foreign one, and a very long wait.
 _MAX_ENTRIES, _MAX_BUCKETS, _MAX_DIM, _MAX_N, _MAX_WORD = 1 << 26, 1 << 27, 1 << 12, 20, 1 << 14
@@ -35,11 +39,13 @@ class Model(NamedTuple):
     min_n: int
     max_n: int
     num_buckets: int
+    word_ngrams: int  # words of the longest run of words that has a bucket; 1: none has
+    is_softmax: bool  # each label has a row of outputs; else it is a leaf of the tree
     kept: Numbers  # input of each bucket, -1: pruned; empty where none were pruned
     is_kept: Bytes  # a bit for each bucket, the lowest of each byte first
     vectors: Floats  # inputs x dim
-    outputs: Floats  # inner nodes x dim
-    left: Numbers  # child of each node of the tree, leaves first; -1 of a leaf
+    outputs: Floats  # inner nodes, or labels, x dim
+    left: Numbers  # child of each node of the tree, leaves first; -1 of a leaf; of a softmax none
     right: Numbers
 
 
@@ -80,52 +86,88 @@ def read(path: Path) -> tuple[list[str], Model]:
         raise ConfigError(f"{path}: no model of fastText's")
     dim, _, _, _, _, word_ngrams, loss, kind, num_buckets, min_n, max_n, _ = reader.take("<i4", 12).tolist()
     reader.take("<f8", 1)
-    if (loss, kind, word_ngrams) != (_HIERARCHICAL, _SUPERVISED, 1) or version != _VERSION:
-        raise Unsupported(f"{path}: loss {loss}, model {kind}, word n-grams {word_ngrams}, version {version}")
-    if not (0 < dim <= _MAX_DIM and 0 < num_buckets <= _MAX_BUCKETS and min_n >= 0 and max_n <= _MAX_N):
-        raise ConfigError(f"{path}: {dim} dimensions, {num_buckets} buckets, n-grams to {max_n}; no sound model")
-    words, labels, counts, pruned = _dictionary(reader)
+    if loss not in (_HIERARCHICAL, _SOFTMAX) or kind != _SUPERVISED or version != _VERSION:
+        raise Unsupported(f"{path}: loss {loss}, model {kind}, version {version}")
+    longest = max(max_n, word_ngrams)
+    least = int(max_n > 0 or word_ngrams > 1)  # without n-grams there are no buckets
+    if not (0 < dim <= _MAX_DIM and least <= num_buckets <= _MAX_BUCKETS and min_n >= 0 and longest <= _MAX_N):
+        raise ConfigError(f"{path}: {dim} dimensions, {num_buckets} buckets, n-grams to {longest}; no sound model")
+    words, ends, labels, counts, pruned = _dictionary(reader)
+    num_words = len(ends) - 1
     vectors = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
     outputs = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
-    left, right = _tree(counts)
+    is_softmax = loss == _SOFTMAX
+    left, right = (np.zeros(0, np.int32), np.zeros(0, np.int32)) if is_softmax else _tree(counts)
     kept = np.zeros(0, np.int32)
     if pruned is not None:
         kept = np.full(num_buckets, -1, np.int32)
         inside = (pruned[:, 0] >= 0) & (pruned[:, 0] < num_buckets)
-        kept[pruned[inside, 0]] = pruned[inside, 1] + len(words)
-    highest = len(words) + num_buckets - 1 if pruned is None else int(kept.max(initial=-1))
-    if len(vectors) <= max(highest, len(words) - 1) or len(outputs) < len(labels) - 1:
+        kept[pruned[inside, 0]] = pruned[inside, 1] + num_words
+    highest = num_words + num_buckets - 1 if pruned is None else int(kept.max(initial=-1))
+    if len(vectors) <= max(highest, num_words - 1) or len(outputs) < len(labels) - (not is_softmax):
         raise ConfigError(f"{path}: {len(vectors):,} vectors are fewer than its words and n-grams; no sound model")
     if not vectors.shape[1] == outputs.shape[1] == dim:
         raise ConfigError(f"{path}: vectors of {vectors.shape[1]} and {outputs.shape[1]} dimensions, not {dim}")
-    ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(np.array(list(map(len, words)), np.int64))])
-    joined = np.frombuffer(b"".join(words), np.uint8)
-    arrays = (vectors, outputs, left, right)
     bits = np.packbits(kept >= 0, bitorder="little")
-    return labels, Model(joined, ends, _slots(words), len(words), min_n, max_n, num_buckets, kept, bits, *arrays)
+    slots, arrays = _slots(words, ends), (kept, bits, vectors, outputs, left, right)
+    return labels, Model(words, ends, slots, num_words, min_n, max_n, num_buckets, word_ngrams, is_softmax, *arrays)
 
 
-def _dictionary(reader: _Reader) -> tuple[list[bytes], list[str], list[int], Numbers | None]:
-    """Words, labels, how often each label was seen, and the kept buckets with their places (None: all)."""
+def _dictionary(reader: _Reader) -> tuple[Bytes, Ints, list[str], list[int], Numbers | None]:
+    """Words and their ends, labels, how often each was seen, and the kept buckets with their places (None: all)."""
     num_entries, num_words, num_labels = (reader.number("<i4", _MAX_ENTRIES) for _ in range(3))
     reader.take("<i8", 1)
     num_pruned = reader.number("<i8", _MAX_BUCKETS)
-    words, labels, counts = list[bytes](), list[str](), list[int]()
-    for _ in range(num_entries):
-        ahead = reader.data[reader.place : reader.place + _MAX_WORD]
-        entry = reader.take("u1", int(np.argmin(ahead)) if len(ahead) else 0).tobytes()
-        if reader.take("u1", 1)[0]:
-            raise ConfigError(f"{reader.path}: no word ends before byte {reader.place + _MAX_WORD:,}; no sound model")
-        count = reader.number("<i8", _FREE - 1)
-        if reader.take("u1", 1)[0]:
-            labels.append(entry.decode("utf-8", "replace").removeprefix(_LABEL))
-            counts.append(count)
-        else:
-            words.append(entry)
-    if (len(words), len(labels)) != (num_words, num_labels) or not labels:
-        raise ConfigError(f"{reader.path}: {len(words)} words, {len(labels)} labels are not as many as it says")
-    pruned = reader.take("<i4", 2 * max(0, num_pruned)).reshape(-1, 2)
-    return words, labels, counts, pruned if num_pruned >= 0 else None
+    if num_entries < 0 or num_entries * _MIN_ENTRY > len(reader.data) - reader.place:
+        raise ConfigError(f"{reader.path}: cut short: {num_entries:,} words do not go into it")
+    rows = np.empty((4, num_entries), np.int64)
+    stop = _entries(reader.data, reader.place, rows)
+    if stop < 0:
+        raise ConfigError(f"{reader.path}: no word ends at byte {-stop:,}; no sound model")
+    starts, ends, seen, types = rows
+    if seen.max(initial=0) >= _FREE:
+        raise ConfigError(f"{reader.path}: a word was seen {seen.max():,} times; no sound model")
+    is_label = types != 0
+    names = [reader.data[start:end].tobytes() for start, end in zip(starts[is_label], ends[is_label], strict=True)]
+    labels = [name.decode("utf-8", "replace").removeprefix(_LABEL) for name in names]
+    if (num_entries - len(labels), len(labels)) != (num_words, num_labels) or not labels:
+        raise ConfigError(
+            f"{reader.path}: {num_entries - len(labels)} words, {len(labels)} labels are not as many as it says"
+        )
+    reader.place = stop
+    words, word_ends = _joined(reader.data, starts[~is_label], ends[~is_label])
+    pruned = reader.take("<i4", 2 * num_pruned).reshape(-1, 2) if num_pruned >= 0 else None
+    return words, word_ends, labels, seen[is_label].tolist(), pruned
+
+
+@kernel
+def _entries(data: Bytes, place: int, rows: Ints) -> int:
+    """Start, end, count and type of each entry of the dictionary; where they end, or minus where one is broken."""
+    for number in range(rows.shape[1]):
+        rows[0, number] = place
+        limit = min(len(data) - _MIN_ENTRY + 1, place + _MAX_WORD)
+        while place < limit and data[place]:
+            place += 1
+        if place >= limit:
+            return -place
+        rows[1, number] = place
+        count = 0
+        for nth in range(8):
+            count |= integer(data[place + 1 + nth]) << (8 * nth)
+        rows[2, number], rows[3, number] = count, data[place + 9]
+        place += _MIN_ENTRY
+    return place
+
+
+@kernel
+def _joined(data: Bytes, starts: Ints, ends: Ints) -> tuple[Bytes, Ints]:
+    """These stretches one after another, and where each ends, from 0."""
+    offsets = np.zeros(len(starts) + 1, np.int64)
+    offsets[1:] = np.cumsum(ends - starts)
+    out = np.empty(offsets[-1], np.uint8)
+    for number in range(len(starts)):
+        out[offsets[number] : offsets[number + 1]] = data[starts[number] : ends[number]]
+    return out, offsets
 
 
 def _matrix(reader: _Reader, *, is_quantized: bool) -> Floats:
@@ -158,23 +200,28 @@ def _centroids(reader: _Reader, codes: Bytes, num_rows: int, dim: int) -> Floats
     return rows
 
 
-def _slots(words: list[bytes]) -> Numbers:
+@kernel
+def _slots(words: Bytes, ends: Ints) -> Numbers:
     """Words by their hash in an open table, at most half full, of a power of two slots."""
-    slots = np.full(1 << max(1, (2 * len(words)).bit_length()), -1, np.int32)
-    for number, word in enumerate(words):
-        slot = word_hash(word) & (len(slots) - 1)
+    num_slots = 4
+    while num_slots < 2 * len(ends):
+        num_slots *= 2
+    slots = np.full(num_slots, -1, np.int32)
+    for number in range(len(ends) - 1):
+        value = HASH_BASIS
+        for place in range(ends[number], ends[number + 1]):
+            value = hashed(value, words[place])
+        slot = integer(value) & (num_slots - 1)
         while slots[slot] >= 0:
-            slot = (slot + 1) & (len(slots) - 1)
+            slot = (slot + 1) & (num_slots - 1)
         slots[slot] = number
     return slots
 
 
-def word_hash(word: bytes) -> int:
-    """fastText's hash: FNV-1a of 32 bits, with bytes as signed numbers."""
-    value = 2166136261
-    for byte in word:
-        value = ((value ^ (byte if byte < 0x80 else byte | 0xFFFFFF00)) * 16777619) & 0xFFFFFFFF
-    return value
+@kernel
+def hashed(value: np.uint32, byte: int) -> np.uint32:
+    """One more byte of fastText's hash: FNV-1a of 32 bits, with bytes as signed numbers."""
+    return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
 def _tree(counts: list[int]) -> tuple[Numbers, Numbers]:

@@ -7,14 +7,14 @@ import math
 
 import numpy as np
 
-from lakeloom.filters.fasttextfile import Floats, Model, Numbers
-from lakeloom.filters.kernel import Bytes, Ints, integer, kernel
+from lakeloom.filters.fasttextfile import HASH_BASIS, Floats, Model, Numbers, hashed
+from lakeloom.filters.kernel import Bytes, Hashes, Ints, integer, kernel
 
 _LF, _BEGIN, _END = b"\n<>"
 _EOS = np.frombuffer(b"</s>", np.uint8)
 _LABEL = np.frombuffer(b"__label__", np.uint8)
-_BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 _TINY = 1e-5  # added before each logarithm, as std_log does
+_STEP = np.uint64(116049371)  # between the words of an n-gram's hash
 
 
 @kernel
@@ -29,16 +29,22 @@ def best_labels(data: Bytes, starts: Ints, ends: Ints, model: Model) -> tuple[In
         room = max(room, ends[number] - starts[number])
     # A byte and a blank become three bytes, "<a>".
     line, bounds = np.empty(room // 2 * 3 + 3 + len(_EOS) + 2, np.uint8), np.empty(room // 2 + 3, np.int64)
+    hashes = np.empty(len(bounds) if model.word_ngrams > 1 else 0, np.uint64)
     hidden = np.empty(model.vectors.shape[1], np.float32)
     for number in range(len(starts)):
         num_tokens = _tokens(data, starts[number], ends[number], line, bounds)
         hidden[:] = 0
         num_inputs = _add_tokens(line, bounds, num_tokens, model, hidden)
+        if model.word_ngrams > 1:
+            num_inputs += _add_word_ngrams(hashes[: _hashes(line, bounds, num_tokens, model, hashes)], model, hidden)
         if num_inputs:
             scale = np.float32(1.0 / num_inputs)
             for nth in range(len(hidden)):
                 hidden[nth] *= scale
-            labels[number], scores[number] = _best_leaf(model, hidden)
+            if model.is_softmax:
+                labels[number], scores[number] = _best_row(model, hidden)
+            else:
+                labels[number], scores[number] = _best_leaf(model, hidden)
     return labels, scores
 
 
@@ -95,12 +101,56 @@ def _add_tokens(line: Bytes, bounds: Ints, num_tokens: int, model: Model, hidden
         if number >= 0:
             _add(vectors, number, hidden)
             num_inputs += 1
-        elif end - begin - 2 >= len(_LABEL) and _is(line, begin + 1, len(_LABEL), _LABEL):
+        elif _is_label(line, begin, end):
             continue
-        if not _is(line, begin + 1, end - begin - 2, _EOS):
+        if max_n > 0 and not _is(line, begin + 1, end - begin - 2, _EOS):
             num_inputs += _add_ngrams(
                 line, begin, end, min_n, max_n, num_words, num_buckets, kept, is_kept, vectors, hidden
             )
+    return num_inputs
+
+
+@kernel
+def _is_label(line: Bytes, begin: int, end: int) -> bool:
+    """Whether a token, with its marks, begins as a label does; those are no words."""
+    return bool(end - begin - 2 >= len(_LABEL) and _is(line, begin + 1, len(_LABEL), _LABEL))
+
+
+@kernel
+def _hashes(line: Bytes, bounds: Ints, num_tokens: int, model: Model, hashes: Hashes) -> int:
+    """Write the hash of each word, </s> too, in the 64 bits of a signed number of 32; how many."""
+    num_words = 0
+    for token in range(num_tokens):
+        begin, end = bounds[token], bounds[token + 1]
+        if (
+            _is_label(line, begin, end)
+            and _find(line, begin + 1, end - 1, model.words, model.word_ends, model.slots) < 0
+        ):
+            continue
+        value = HASH_BASIS
+        for place in range(begin + 1, end - 1):
+            value = hashed(value, line[place])
+        hashes[num_words] = np.uint64(np.int64(np.int32(value)))
+        num_words += 1
+    return num_words
+
+
+@kernel
+def _add_word_ngrams(hashes: Hashes, model: Model, hidden: Floats) -> int:
+    """Add the vectors of the runs of two words and more; how many."""
+    num_inputs, size = 0, np.uint64(model.num_buckets)
+    for first in range(len(hashes)):
+        value = hashes[first]
+        for last in range(first + 1, min(first + model.word_ngrams, len(hashes))):
+            value = value * _STEP + hashes[last]
+            bucket = integer(value % size)
+            if len(model.kept) == 0:
+                _add(model.vectors, model.num_words + bucket, hidden)
+            elif model.kept[bucket] >= 0:
+                _add(model.vectors, integer(model.kept[bucket]), hidden)
+            else:
+                continue
+            num_inputs += 1
     return num_inputs
 
 
@@ -113,9 +163,9 @@ def _add(vectors: Floats, number: int, hidden: Floats) -> None:
 @kernel
 def _find(line: Bytes, begin: int, end: int, words: Bytes, word_ends: Ints, slots: Numbers) -> int:
     """Number of the word line[begin:end] in the dictionary, or -1."""
-    value = _BASIS
+    value = HASH_BASIS
     for place in range(begin, end):
-        value = _hashed(value, line[place])
+        value = hashed(value, line[place])
     last = len(slots) - 1
     slot = integer(value) & last
     while slots[slot] >= 0:
@@ -124,12 +174,6 @@ def _find(line: Bytes, begin: int, end: int, words: Bytes, word_ends: Ints, slot
             return number
         slot = (slot + 1) & last
     return -1
-
-
-@kernel
-def _hashed(value: np.uint32, byte: int) -> np.uint32:
-    """One more byte of a hash of 32 bits; bytes are signed in fastText."""
-    return np.uint32((value ^ np.uint32(np.int8(byte))) * _PRIME)
 
 
 @kernel
@@ -161,12 +205,12 @@ def _add_ngrams(
     for start in range(begin, end):
         if line[start] & 0xC0 == 0x80:
             continue
-        value, place, length = _BASIS, start, 0
+        value, place, length = HASH_BASIS, start, 0
         while place < end and length < max_n:
-            value = _hashed(value, line[place])
+            value = hashed(value, line[place])
             place += 1
             while place < end and line[place] & 0xC0 == 0x80:
-                value = _hashed(value, line[place])
+                value = hashed(value, line[place])
                 place += 1
             length += 1
             if length < min_n or (length == 1 and (start == begin or place == end)):
@@ -206,6 +250,25 @@ def _best_leaf(model: Model, hidden: Floats) -> tuple[int, np.float32]:
         nodes[depth + 1], scores[depth + 1] = model.left[node], score + _log(np.float32(1.0 - share))
         depth += 2
     return best, np.float32(math.exp(most)) if best >= 0 else np.float32(0)
+
+
+@kernel
+def _best_row(model: Model, hidden: Floats) -> tuple[int, np.float32]:
+    """The likeliest label by a softmax over all, and its probability; of equals the last."""
+    outputs = np.zeros(len(model.outputs), np.float32)
+    for row in range(len(outputs)):
+        for nth in range(len(hidden)):
+            outputs[row] += model.outputs[row, nth] * hidden[nth]
+    most, total = outputs.max(), np.float32(0)
+    for row in range(len(outputs)):
+        outputs[row] = np.float32(math.exp(outputs[row] - most))
+        total += outputs[row]
+    best, score = -1, np.float32(0)
+    for row in range(len(outputs)):
+        found = _log(outputs[row] / total)
+        if best < 0 or not found < score:
+            best, score = row, found
+    return best, np.float32(math.exp(score))
 
 
 @kernel

