@@ -5,6 +5,7 @@ Layout: fastText 0.9.2, version 12 of the file (args.cc, dictionary.cc, densemat
 productquantizer.cc, loss.cc there).
 """
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -242,3 +243,48 @@ def _tree(counts: list[int]) -> tuple[Numbers, Numbers]:
         left[node], right[node] = pair
         weights[node] = weights[pair[0]] + weights[pair[1]]
     return left, right
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a file holds of a softmax classifier without character n-grams."""
+
+    words: list[str]
+    word_counts: Ints
+    labels: list[str]  # with their prefix
+    label_counts: Ints
+    vectors: Floats  # words, then buckets, x dim
+    outputs: Floats  # labels x dim
+    epochs: int
+    min_count: int
+    word_ngrams: int
+
+
+def write(path: Path, model: Trained) -> None:
+    """Write the model as fastText 0.9.2 does, so that its library and DCLM read it; its defaults for all else."""
+    dim, num_buckets = model.vectors.shape[1], len(model.vectors) - len(model.words)
+    settings = [
+        dim,
+        5,
+        model.epochs,
+        model.min_count,
+        5,
+        model.word_ngrams,
+        _SOFTMAX,
+        _SUPERVISED,
+        num_buckets,
+        0,
+        0,
+        100,
+    ]
+    sizes = [len(model.words) + len(model.labels), len(model.words), len(model.labels)]
+    num_tokens = int(model.word_counts.sum() + model.label_counts.sum())
+    with path.open("wb") as file:
+        file.write(struct.pack("<14id", _MAGIC, _VERSION, *settings, 1e-4))
+        file.write(struct.pack("<3i2q", *sizes, num_tokens, -1))
+        for kind, (names, counts) in enumerate([(model.words, model.word_counts), (model.labels, model.label_counts)]):
+            for name, count in zip(names, counts.tolist(), strict=True):
+                file.write(name.encode() + b"\0" + struct.pack("<qb", count, kind))
+        for rows in (model.vectors, model.outputs):
+            file.write(b"\0" + struct.pack("<2q", *rows.shape))
+            file.write(np.ascontiguousarray(rows, "<f4").data)

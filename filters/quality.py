@@ -12,7 +12,7 @@ from lakeloom.filters.kernel import Bytes, Ints, kernel
 from lakeloom.filters.steps import signal
 from lakeloom.filters.textindex import TextIndex
 
-LOW = "cc"  # label of what is not of high quality
+HIGH, LOW = "hq", "cc"  # labels of DCLM's classifiers; any but the second counts as the first
 _BLANK = 32
 
 
@@ -27,6 +27,13 @@ def high_quality_probability(index: TextIndex, *, model_file: Path) -> pa.Double
     is_low = np.array([label == LOW for label in labels], np.bool_)
     is_any = np.array([label is not None for label in labels], np.bool_)
     return index.doubles(np.where(is_any, np.where(is_low, 1.0 - scores, scores), np.nan))
+
+
+def one_line(text: pa.StringArray) -> pa.StringArray:
+    """Each text as the classifier reads it, and as its trainer is to: " ".join(text.strip().splitlines())."""
+    index = TextIndex.of(text)
+    starts, ends = index.stripped()
+    return TextIndex(as_lines(index.data, starts, ends), starts, ends, index.is_valid).text
 
 
 @kernel

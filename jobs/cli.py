@@ -46,6 +46,9 @@ JOBS: dict[str, Job] = {
     "dedup": Job("dedup", "DedupConfig", "clusters of exact and near duplicates among the kept documents"),
     "choose": Job("choose", "ChooseConfig", "a dataset version: kept documents, one of each cluster, held-out split"),
     "fit_tokenizer": Job("fit_tokenizer", "FitTokenizerConfig", "train a sentencepiece tokenizer on the pool"),
+    "fit_classifier": Job(
+        "fit_classifier", "FitClassifierConfig", "train a fastText classifier of pages from two tables", has_check=True
+    ),
     "export": Job("export", "ExportConfig", "tokenise, pack and shuffle a dataset into webdataset shards"),
     "train": Job("train", "TrainConfig", "train a scale's model on exported shards (DeepSpeed)", needs_spark=False),
     "evaluate": Job("evaluate", "EvaluateConfig", "bits per byte and lm-eval tasks of a model", needs_spark=False),

@@ -23,6 +23,8 @@ from lakeloom.lakehouse.errors import ConfigError, unknown
 GROUPS = ("lakehouse", "spark", "pool", "recipe", "tokenizer", "scale")
 # Words of pool=cc that a user writes without their group.
 _SHORT = {"snapshot": "pool.snapshot", "files": "pool.files"}
+# Settings of SQL, whose quotes and blanks are not Hydra's to read.
+_LITERAL = ("fit_classifier.positives_where", "fit_classifier.negatives_where")
 
 Tree = dict[str, Any]
 T = TypeVar("T")
@@ -124,7 +126,7 @@ def _translate(overrides: Sequence[str]) -> tuple[list[str], dict[str, Path], Tr
         elif has_recipe_file and key.startswith("recipe."):
             settings[key.removeprefix("recipe.")] = yaml.safe_load(value)
         else:
-            words.append(f"{_SHORT.get(key, key)}={quoted(value) if key in _SHORT else value}")
+            words.append(f"{_SHORT.get(key, key)}={quoted(value) if key in _SHORT or key in _LITERAL else value}")
     return words, files, settings
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from lakeloom.lakehouse import wholefile
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import Json
 
@@ -42,15 +43,8 @@ def export(folder: Path, runs: Sequence[Run], working_dir: str, *, overwrite: bo
     if there and not overwrite:
         raise ConfigError(f"{there[-1]} is there already; funnel.overwrite=true replaces it")
     for path, records in zip(paths, files.values(), strict=True):
-        _write(path, "".join(f"{json.dumps(record)}\n" for record in records))
+        wholefile.write(path, "".join(f"{json.dumps(record)}\n" for record in records).encode())
     return paths
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, "utf-8")
-    partial.replace(path)
 
 
 def _shard(run: Run, folder: Path) -> list[Record]:

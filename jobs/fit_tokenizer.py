@@ -15,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.jobs import ingest
+from lakeloom.lakehouse import wholefile
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig
@@ -106,8 +107,8 @@ def _train(lake: Lakehouse, cfg: FitTokenizerConfig) -> int:
         "num_pages": sample.num_pages,
         "num_chars": sample.num_chars,
     }
-    _write(pointer.parent / name, model)
-    _write(pointer, json.dumps(facts, indent=1).encode() + b"\n")
+    wholefile.write(pointer.parent / name, model)
+    wholefile.write(pointer, json.dumps(facts, indent=1).encode() + b"\n")
     log.info("%s: trained on %s pages, %s characters", name, sample.num_pages, sample.num_chars)
     return sample.num_pages
 
@@ -138,9 +139,3 @@ class _Sample:
             yield text
             if self.num_chars >= self.max_chars:
                 return
-
-
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_bytes(content)
-    aside.replace(path)

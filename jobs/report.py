@@ -12,6 +12,7 @@ from lakeloom.evaluate import leaderboard as boards
 from lakeloom.jobs import leaderboard, report_facts, report_page
 from lakeloom.jobs.report_facts import Model
 from lakeloom.jobs.report_page import Page
+from lakeloom.lakehouse import wholefile
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.report import Report, Sheet, Value
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
@@ -37,10 +38,7 @@ def run(spark: SparkSession, cfg: ReportConfig) -> Report:
     page, num_models = _page(lake, Path(cfg.models))
     html = report_page.build(page)
     path = Path(cfg.path).absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.partial")
-    aside.write_text(html, "utf-8")
-    aside.replace(path)
+    wholefile.write(path, html.encode())
     facts: dict[str, str | int | float] = {"page": str(path), "datasets": len(page.datasets), "models": num_models}
     if cfg.tracking_uri is not None:
         facts["mlflow_run"] = track(cfg.tracking_uri, html, report_page.figures(page))

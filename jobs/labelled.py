@@ -1,0 +1,145 @@
+"""Labelled samples of two tables, as lines for fastText's trainer: in the order of a keyed hash of the text.
+
+So neither the order of a table nor how it lies in files matters. A text counts once; where both tables have it, it
+has the first label.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import reduce
+from itertools import groupby
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from delta import DeltaTable
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from lakeloom.filters.quality import one_line
+from lakeloom.lakehouse.errors import ConfigError, unknown
+from lakeloom.lakehouse.ids import Json
+from lakeloom.lakehouse.store import Lakehouse
+from lakeloom.lakehouse.tables import TABLES
+
+_DIGITS, _BITS = 13, 52  # hex digits of a hash that are compared with a share, and their bits
+_LABEL_LIKE = r"(^|[\x00\t-\r ])__label__[^\x00\t-\r ]*"
+_SPARE = 1.25  # of the sample's share of a table: what is sorted for a sample, so that it is not too small
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows of one version of a table: a table of the lakehouse by name, or any Delta table by its folder."""
+
+    table: str
+    version: int
+    where: str
+    column: str
+
+    def identity(self) -> Json:
+        """What the sample is a function of, with its size and seed."""
+        return [self.table, self.version, self.where, self.column]
+
+
+def source(lake: Lakehouse, table: str, where: str, column: str, setting: str) -> Source:
+    """The source that `table` names, as NAME or NAME@VERSION; the newest version is the one of now."""
+    name, at, version = table.rpartition("@")
+    if not at or not version.isdigit():
+        name, version = table, ""
+    if name in TABLES:
+        lake.read(name)  # an empty one is refused
+        newest = lake.version(name)
+    elif "/" in name:
+        name = name if "://" in name else str(Path(name).expanduser().absolute())
+        newest = _newest(lake, name, setting)
+    else:
+        raise unknown("table", name, TABLES, f"{setting}; or give the folder of a Delta table, with a slash in it")
+    chosen = int(version) if version else newest
+    if chosen > newest:
+        raise ConfigError(f"{setting}: {name} has no version {chosen}, its newest is {newest}")
+    found = Source(name, chosen, where, column)
+    _rows(lake, found, setting)
+    return found
+
+
+def _newest(lake: Lakehouse, folder: str, setting: str) -> int:
+    if not DeltaTable.isDeltaTable(lake.spark, folder):
+        raise ConfigError(f"{setting}: no Delta table in {folder}")
+    row = DeltaTable.forPath(lake.spark, folder).history(1).select("version").first()
+    assert row is not None  # noqa: S101 (a table that exists has a commit)
+    return int(row["version"])
+
+
+def _rows(lake: Lakehouse, one: Source, setting: str = "") -> DataFrame:
+    """The source's texts. What Spark refuses of the user's words is a ConfigError in one line."""
+    if one.table in TABLES:
+        rows = lake.read(one.table, one.version)
+    else:
+        rows = lake.spark.read.format("delta").option("versionAsOf", one.version).load(one.table)
+    if one.column not in rows.columns:
+        raise unknown("column", one.column, rows.columns, f"{setting}, {one.table}")
+    try:
+        rows = rows.where(one.where) if one.where else rows
+        return rows.select(F.col(one.column).cast("string").alias("text")).where(F.col("text").isNotNull())
+    except PySparkException as error:
+        raise ConfigError(f"{setting}_where: {str(error).strip().splitlines()[0]}") from error
+
+
+def lines(lake: Lakehouse, sources: Mapping[str, Source], max_pages: int, seed: int) -> Iterator[Row]:
+    """Rows `key`, `label` and `line` of all sources, by key; of equal texts the first source's first.
+
+    Of a larger table a little more than max_pages, so that they suffice where some texts are equal.
+    """
+    parts = [
+        _sampled(_rows(lake, one), max_pages, seed).withColumns({"label": F.lit(label), "rank": F.lit(rank)})
+        for rank, (label, one) in enumerate(sources.items())
+    ]
+    return reduce(DataFrame.unionByName, parts).orderBy("key", "rank").toLocalIterator()
+
+
+def _sampled(rows: DataFrame, max_pages: int, seed: int) -> DataFrame:
+    """Texts whose key's first bits are below the sample's share of the table, and a tenth of a thousandth on top."""
+    share = min(1.0, _SPARE * max_pages / max(1, rows.count()) + 1e-4)
+    key = F.sha2(F.concat(F.lit(f"classifier/{seed}/"), F.sha2("text", 256)), 256)
+    is_chosen = F.conv(F.substring("key", 1, _DIGITS), 16, 10).cast("long") < int(share * 2**_BITS)
+    chosen = rows.select(key.alias("key"), "text").where(is_chosen)
+
+    def to_lines(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for part in parts:
+            # fastText would take a word that looks like a label for one; its scoring passes over such words.
+            line = pc.replace_substring_regex(one_line(part.column("text")), _LABEL_LIKE, r"\1")
+            yield pa.record_batch({"key": part.column("key"), "line": line})
+
+    return chosen.mapInArrow(to_lines, "key STRING, line STRING").where(F.col("line") != "")
+
+
+@dataclass
+class Samples:
+    """Files that lines go to: those to train on, and by the key's last bits a share of them that is held out."""
+
+    train: Path
+    holdout: Path
+    holdout_share: float
+    max_pages: int
+    num_read: int = 0
+    num_pages: Counter[str] = field(default_factory=Counter[str])  # by label, held out or not
+    num_held: Counter[str] = field(default_factory=Counter[str])
+    num_in_both: int = 0
+
+    def write(self, rows: Iterator[Row], labels: Sequence[str]) -> None:
+        """Take rows by key until there are max_pages of each label."""
+        with self.train.open("w", encoding="utf-8") as train, self.holdout.open("w", encoding="utf-8") as holdout:
+            for key, equals in groupby(rows, key=lambda row: str(row["key"])):
+                found = list(equals)
+                self.num_read += len(found)
+                self.num_in_both += len({row["label"] for row in found}) > 1
+                label = str(found[0]["label"])
+                if self.num_pages[label] < self.max_pages:
+                    is_held = int(key[-_DIGITS:], 16) < self.holdout_share * 2**_BITS
+                    self.num_pages[label] += 1
+                    self.num_held[label] += is_held
+                    (holdout if is_held else train).write(f"__label__{label} {found[0]['line']}\n")
+                elif all(self.num_pages[one] >= self.max_pages for one in labels):
+                    return

@@ -1,0 +1,84 @@
+"""A classifier of pages in MLflow: a run with its settings, scores and table versions, and a version of a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakeloom.lakehouse.ids import identity
+from lakeloom.train import tracking
+
+if TYPE_CHECKING:
+    from mlflow.entities import DatasetInput
+
+_MAX_DIGEST = 36  # characters; MLflow refuses more
+_FOLDER = "model"
+
+
+@dataclass(frozen=True)
+class TableVersion:
+    """Rows of one version of a Delta table that a model was trained on."""
+
+    label: str
+    table: str
+    version: int
+    where: str
+    num_pages: int
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """What is registered."""
+
+    name: str
+    file: Path
+    sha: str
+    params: Mapping[str, object]
+    metrics: Mapping[str, float]
+    tables: tuple[TableVersion, ...]
+
+
+def register(uri: str, experiment: str, classifier: Classifier) -> tuple[str, str]:
+    """Id of the run and number of the model's version. The file is uploaded as the run's artifact."""
+    from mlflow.entities import Metric, Param, RunStatus
+    from mlflow.exceptions import MlflowException
+
+    store = tracking.client(uri)
+    made = store.create_run(tracking.experiment(store, uri, experiment), run_name=classifier.file.stem)
+    run_id = made.info.run_id
+    params = [Param(name, str(value)) for name, value in classifier.params.items()]
+    now = made.info.start_time
+    metrics = [Metric(name, value, now, 0) for name, value in classifier.metrics.items()]
+    store.log_batch(run_id, params=params, metrics=metrics)
+    store.log_inputs(run_id, [_input(table) for table in classifier.tables])
+    store.log_artifact(run_id, str(classifier.file), _FOLDER)
+    try:
+        store.create_registered_model(classifier.name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    tags = {"sha256": classifier.sha}
+    for table in classifier.tables:
+        tags |= {table.label: f"{table.table}@{table.version}", f"{table.label}_where": table.where}
+    source = f"{made.info.artifact_uri}/{_FOLDER}"
+    version = store.create_model_version(classifier.name, source, run_id=run_id, tags=tags)
+    store.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
+    return run_id, str(version.version)
+
+
+def _input(table: TableVersion) -> "DatasetInput":
+    from mlflow.data.delta_dataset_source import DeltaDatasetSource
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = DeltaDatasetSource(path=table.table, delta_table_version=table.version)
+    digest = identity(table.table, table.version, table.where)[:_MAX_DIGEST]
+    said = {
+        "mlflow.data.context": "training",
+        "label": table.label,
+        "source_table": table.table,
+        "source_version": str(table.version),
+        "where": table.where,
+        "num_pages": str(table.num_pages),
+    }
+    dataset = Dataset(table.label, digest, source_type="delta_table", source=source.to_json())
+    return DatasetInput(dataset, [InputTag(key, value) for key, value in said.items()])
