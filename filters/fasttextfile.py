@@ -87,8 +87,8 @@ def read(path: Path) -> tuple[list[str], Model]:
         raise ConfigError(f"{path}: no model of fastText's")
     dim, _, _, _, _, word_ngrams, loss, kind, num_buckets, min_n, max_n, _ = reader.take("<i4", 12).tolist()
     reader.take("<f8", 1)
-    if loss not in (_HIERARCHICAL, _SOFTMAX) or kind != _SUPERVISED or version != _VERSION:
-        raise Unsupported(f"{path}: loss {loss}, model {kind}, version {version}")
+    if kind != _SUPERVISED or version != _VERSION:
+        raise Unsupported(f"{path}: model {kind}, version {version}")
     longest = max(max_n, word_ngrams)
     least = int(max_n > 0 or word_ngrams > 1)  # without n-grams there are no buckets
     if not (0 < dim <= _MAX_DIM and least <= num_buckets <= _MAX_BUCKETS and min_n >= 0 and longest <= _MAX_N):
@@ -97,6 +97,8 @@ def read(path: Path) -> tuple[list[str], Model]:
     num_words = len(ends) - 1
     vectors = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
     outputs = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
+    if loss not in (_HIERARCHICAL, _SOFTMAX):  # known whole, which the library doesn't look for
+        raise Unsupported(f"{path}: loss {loss}")
     is_softmax = loss == _SOFTMAX
     left, right = (np.zeros(0, np.int32), np.zeros(0, np.int32)) if is_softmax else _tree(counts)
     kept = np.zeros(0, np.int32)

@@ -11,7 +11,7 @@ from typing import Any
 import fasttext
 import numpy as np
 
-from lakeloom.filters import fasttextfile
+from lakeloom.filters import fasttextfile, resources
 from lakeloom.filters.fasttextkernel import best_labels
 from lakeloom.filters.kernel import Bytes, Doubles, Ints
 
@@ -42,7 +42,7 @@ def scorer(path: Path) -> Scorer:
 
 def _by_library(path: Path) -> Scorer:
     """The same for a model of another kind."""
-    model: Any = fasttext.load_model(str(path))
+    model: Any = resources.model(path, fasttext.load_model, "model that fastText reads")
 
     def score(data: Bytes, starts: Ints, ends: Ints) -> Best:
         spans = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]

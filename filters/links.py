@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from lakeloom.filters import resources
 from lakeloom.filters.kernel import Hashes
 from lakeloom.filters.search import has_address, has_name, hashes
 from lakeloom.filters.steps import edit
@@ -104,7 +105,7 @@ def top_level_domains(domains_file: Path | None = None) -> frozenset[str]:
     country codes are added here: they decide whether a text that begins with "An" passes.
     """
     if domains_file is not None:
-        return frozenset(line.strip().lower() for line in domains_file.read_text(encoding="utf-8").splitlines())
+        return frozenset(line.strip().lower() for line in resources.lines(domains_file))
     path = Path(str(distribution("tldextract").locate_file("tldextract/.tld_set_snapshot")))
     official = path.read_text(encoding="utf-8").split(_ICANN_END)[0]
     suffixes = [line.strip() for line in official.splitlines() if line.strip() and not line.startswith("//")]

@@ -12,7 +12,12 @@ _LF = 10
 
 @edit(drops_empty=False)
 def limit_newlines(index: TextIndex, *, max_run: int) -> pa.StringArray:
-    """Cut every longer run of U+000A to `max_run` of them. DCLM's newline_removal_modifier."""
+    """Cut every longer run of U+000A to `max_run` of them. DCLM's newline_removal_modifier.
+
+    -1 is 0, and below it nothing is cut: in DCLM's regular expression the number then is no count but text.
+    """
+    if max_run < -1:
+        return index.text
     max_run = max(0, max_run)
     surplus = num_surplus(index.data, index.starts, index.ends, max_run)
     rows = np.flatnonzero(surplus)

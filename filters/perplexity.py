@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 from sentencepiece import SentencePieceProcessor
 
+from lakeloom.filters import resources
 from lakeloom.filters.normalizers import CONTROL, PUNCTUATION
 from lakeloom.filters.steps import signal
 from lakeloom.filters.textindex import TextIndex
@@ -47,9 +48,9 @@ def _model(path: Path) -> Any:
         raise ConfigError(
             "perplexity needs the package kenlm: pip install kenlm (it is compiled on the spot)"
         ) from error
-    return kenlm.Model(str(path))
+    return resources.model(path, kenlm.Model, "model of KenLM's")
 
 
 @cache
 def _pieces(path: Path) -> SentencePieceProcessor:
-    return SentencePieceProcessor(model_file=str(path))
+    return resources.model(path, lambda name: SentencePieceProcessor(model_file=name), "model of sentencepiece's")

@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
+from lakeloom.filters import resources
 from lakeloom.filters.counts import BLANK_LINES
 from lakeloom.filters.expressions import Expression, deadline, expression, has_repetition
 from lakeloom.filters.kernel import Mask
@@ -62,7 +63,7 @@ def page_expression(
     is_literal: bool,
 ) -> Expression:
     """One expression for all phrases; those without signs as a trie, which is as good for a yes or no."""
-    given = phrases if phrases_file is None else tuple(phrases_file.read_text(encoding="utf-8").splitlines())
+    given = phrases if phrases_file is None else tuple(resources.lines(phrases_file))
     given = tuple(map(re.escape, given)) if is_literal else given
     given = given if case_sensitive else tuple(phrase.lower() for phrase in given)
     plain = [phrase for phrase in given if not _SIGNS.search(phrase)]

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer
 
+from lakeloom.filters import resources
 from lakeloom.filters.fasttextscorer import scorer
 from lakeloom.filters.kernel import Bytes, Ints, kernel
 from lakeloom.filters.steps import signal
@@ -69,4 +70,4 @@ def letters_per_token(index: TextIndex, *, tokenizer: Path) -> pa.DoubleArray:
 
 @cache
 def _tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer.from_file(str(path))
+    return resources.model(path, Tokenizer.from_file, "tokenizer.json")

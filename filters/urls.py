@@ -9,6 +9,7 @@ from urllib.parse import urlparse
 
 import pyarrow as pa
 
+from lakeloom.filters import resources
 from lakeloom.filters.steps import signal
 from lakeloom.filters.trie import trie_pattern
 
@@ -68,7 +69,7 @@ def num_listed_words(
 
 def _lines(given: tuple[str, ...], path: Path | None, case_sensitive: bool) -> list[str]:
     """The items of a list, or the lines of a file, in lower case unless case matters."""
-    items = given if path is None else path.read_text(encoding="utf-8").splitlines()
+    items = given if path is None else resources.lines(path)
     return [item if case_sensitive else item.lower() for item in items]
 
 

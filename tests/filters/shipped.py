@@ -8,9 +8,10 @@ from omegaconf import OmegaConf
 from lakeloom.filters.chain import Chain, Recipe
 
 
-def verdict(recipe: str, text: str) -> str | None:
+def verdict(recipe: str, text: str, **settings: str) -> str | None:
     """Id of the step that drops the text; None where it is kept."""
-    read = OmegaConf.to_container(OmegaConf.create((files("lakeloom.conf") / "recipe" / f"{recipe}.yaml").read_text()))
+    written = OmegaConf.create((files("lakeloom.conf") / "recipe" / f"{recipe}.yaml").read_text())
+    read = OmegaConf.to_container(OmegaConf.merge(written, settings), resolve=True)
     assert isinstance(read, dict)
     chain = Chain(Recipe.from_config({str(key): value for key, value in read.items()}))
     page = {"doc_id": "d", "url": "http://loom.example", "text": text}

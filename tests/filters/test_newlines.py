@@ -16,6 +16,8 @@ from lakeloom.filters.textindex import TextIndex
         ("a\n\nb", 2, "a\n\nb"),
         ("a\n\n\nb\n\n\n\nc", 2, "a\n\nb\n\nc"),
         ("a\n\nb", 0, "ab"),
+        ("a\n\nb", -1, "ab"),
+        ("a\n\nb", -2, "a\n\nb"),
         ("a\r\n\r\n\r\nb", 2, "a\r\n\r\n\r\nb"),
     ],
 )

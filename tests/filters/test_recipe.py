@@ -36,6 +36,13 @@ def shipped(name: str, **settings: str) -> dict[str, object]:
     return {str(key): value for key, value in plain.items()}
 
 
+def needed(name: str) -> list[str]:
+    """Settings of a shipped recipe that are files."""
+    needs = shipped(name).get("needs", {})
+    assert isinstance(needs, dict)
+    return [str(setting) for setting in needs]
+
+
 @pytest.fixture
 def model() -> str:
     """A model of fastText's: the one of languages, as a wheel ships it."""
@@ -45,12 +52,33 @@ def model() -> str:
 def test_shipped_recipes_are_valid(model: str) -> None:
     names = sorted(file.name for file in (files("lakeloom.conf") / "recipe").iterdir() if file.name.endswith(".yaml"))
     recipes = {
-        name: Recipe.from_config(shipped(name, **({"model": model} if name == "dclm-baseline.yaml" else {})))
+        name: Recipe.from_config(shipped(name, **{setting: model for setting in needed(name)}))  # noqa: C420 (mypy)
         for name in names
     }
     assert [f"{recipes[name].name}.yaml" for name in names] == names
     assert recipes["raw.yaml"].steps == ()
     assert len(recipes["refinedweb.yaml"].step_names) == 32
+
+
+@pytest.mark.parametrize(
+    ("bounds", "is_possible"),
+    [
+        ({"min": 3, "max": 2}, False),
+        ({"min": 2, "max": 2}, True),
+        ({"min": 2, "below": 2}, False),
+        ({"above": 2, "max": 2}, False),
+        ({"above": 2, "min": 5, "max": 5}, True),
+        ({"above": 2, "below": 2.1}, True),
+        ({"above": 2, "min": 1, "max": 3, "below": 2}, False),
+    ],
+)
+def test_bounds_that_no_value_keeps_are_refused(bounds: dict[str, float], is_possible: bool) -> None:
+    step: list[dict[str, object]] = [{"signal": "num_tokens", **bounds}]
+    if is_possible:
+        assert dict(recipe(step).steps[0].bounds) == bounds
+        return
+    with pytest.raises(ConfigError, match=r"step 0 \(num_tokens\): no value keeps all of"):
+        recipe(step)
 
 
 def test_extended_recipe_has_the_steps_of_both(model: str) -> None:

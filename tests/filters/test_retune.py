@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from itertools import pairwise
 from pathlib import Path
@@ -32,7 +33,13 @@ STEPS: Steps = [
 ]
 # Values that the signals take on such texts, and those between and beside them.
 VALUES = st.sampled_from([-1, 0, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4, 9, 20])
-BOUNDS = st.dictionaries(st.sampled_from(["min", "max", "above", "below"]), VALUES, max_size=2)
+BOUNDS = st.dictionaries(st.sampled_from(["min", "max", "above", "below"]), VALUES, max_size=2).filter(
+    # A recipe with bounds that no value keeps is refused.
+    lambda bounds: (
+        max([-math.inf, *(bounds[name] for name in ("min", "above") if name in bounds)])
+        < min([math.inf, *(bounds[name] for name in ("max", "below") if name in bounds)])
+    )
+)
 WORDS = st.lists(st.sampled_from(["a", "ab", "LOUD", "\n", " ", "1.2.3.4", "an x.org", "\u00e9"]), max_size=8)
 ADDRESSES = st.sampled_from([None, "http://good.org", "http://bad.org", "http://[bad"])
 PAGE = st.sampled_from(PAGES) | st.tuples(ADDRESSES, st.none() | WORDS.map(" ".join))
