@@ -3,6 +3,7 @@
 The numbers are Python's own, so that JSON takes them; in DCLM a histogram of numbers stops the shard.
 """
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -16,26 +17,30 @@ if TYPE_CHECKING:
     from lakeloom.filters.chain import Result
 
 Summary = dict[str, float]
-_PERCENTILES = {"min": 0, "max": 100, "median": 50, "p25": 25, "p75": 75, "p90": 90, "p95": 95, "p99": 99}
-_NUM_BINS = 10
+PERCENTILES = {"min": 0, "max": 100, "median": 50, "p25": 25, "p75": 75, "p90": 90, "p95": 95, "p99": 99}
+NUM_BINS = 10
 
 
 def summaries(recipe: Recipe, results: Sequence["Result"]) -> dict[tuple[str, str], Summary]:
     """By step and page key, over all results of the recipe; {} where no page has the key."""
     found: dict[tuple[str, str], Summary] = {}
-    for place, aggregate in enumerate(recipe.aggregates):
-        values = [value for result in results for value in result.aggregated[place]]
+    for aggregate in recipe.aggregates:
+        pages = (dict(page or ()) for result in results for page in result.aggregated.to_pylist())
+        values = [json.loads(page[aggregate.name]) for page in pages if aggregate.name in page]
         summary = histogram if aggregate.kind == "histogram" else percentiles
         found[aggregate.step, aggregate.key] = summary(values) if values else {}
     return found
 
 
-def value(page: Mapping[str, object], aggregate: Aggregate) -> object:
-    """What of a page goes into a summary: the value under the key, transformed; None if it hasn't the key."""
+def value(page: Mapping[str, object], aggregate: Aggregate) -> str | None:
+    """What of a page goes into a summary, as JSON: the value under the key, transformed. None without a sound one.
+
+    DCLM stops the shard where a page hasn't the key, or where there is no number or string under it.
+    """
     found = page.get(aggregate.key)
-    if aggregate.threshold is None or found is None:
-        return found
-    return best_key(cast(Mapping[str, float], found), aggregate.threshold, aggregate.default)
+    if aggregate.threshold is not None and isinstance(found, Mapping):
+        found = best_key(cast(Mapping[str, float], found), aggregate.threshold, aggregate.default)
+    return json.dumps(found) if isinstance(found, str | int | float) else None
 
 
 def best_key(scores: Mapping[str, float], threshold: float, default: str) -> str:
@@ -47,13 +52,13 @@ def best_key(scores: Mapping[str, float], threshold: float, default: str) -> str
 def percentiles(values: Sequence[object]) -> Summary:
     """Minimum, maximum, median, five percentiles by nearest rank, and mean of numbers."""
     numbers = np.array([float(cast(float, value)) for value in values])
-    ranked = np.percentile(numbers, list(_PERCENTILES.values()), method="nearest")
-    return dict(zip(_PERCENTILES, ranked.tolist(), strict=True)) | {"mean": math.fsum(numbers.tolist()) / len(numbers)}
+    ranked = np.percentile(numbers, list(PERCENTILES.values()), method="nearest")
+    return dict(zip(PERCENTILES, ranked.tolist(), strict=True)) | {"mean": math.fsum(numbers.tolist()) / len(numbers)}
 
 
 def histogram(values: Sequence[object]) -> Summary:
     """Pages by string; of numbers, pages in ten equal bins by their left edges."""
     if isinstance(values[0], str):
         return {str(name): float(count) for name, count in Counter(values).items()}
-    counts, edges = np.histogram([float(cast(float, value)) for value in values], bins=_NUM_BINS)
+    counts, edges = np.histogram([float(cast(float, value)) for value in values], bins=NUM_BINS)
     return {str(edge): float(count) for edge, count in zip(edges.tolist(), counts.tolist(), strict=False)}

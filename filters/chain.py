@@ -48,7 +48,7 @@ class Result:
     num_bytes: list[int]
     keys: pa.StringArray  # other keys of the page as a JSON object; null if dropped, or if it has none
     origin: pa.Int64Array  # place of the page in the batch
-    aggregated: list[list[object]]  # per aggregate of the recipe, the values of the pages that its step kept
+    aggregated: pa.MapArray  # aggregate -> the page's value as JSON, if its step kept the page; null if there are none
 
 
 @dataclass
@@ -96,29 +96,32 @@ class Chain:
         verdicts = _Verdicts(np.full(batch.num_rows, -1), rows, rows)
         cpu_s: list[float] = []
         num_bytes: list[int] = []
-        aggregated = list[list[object]]([] for _ in self.recipe.aggregates)
+        aggregated: dict[str, tuple[Ints, pa.StringArray]] = {}
         for number, call in enumerate(self._calls):
             num_bytes.append(pages.index.num_bytes)
             started = time.thread_time()
             if len(pages.rows):
                 pages = (_map if call.step.kind == "mapper" else _advance)(number, call, pages, verdicts)
             cpu_s.append(time.thread_time() - started)
-            self._aggregate(call.step.id, pages, aggregated)
+            aggregated |= self._aggregated(call.step.id, pages)
         return self._result(pages, verdicts, (cpu_s, num_bytes), aggregated)
 
-    def _aggregate(self, step_id: str, pages: Pages, aggregated: list[list[object]]) -> None:
-        """Add the pages' values to the aggregates of a step."""
-        for values, rule in zip(aggregated, self.recipe.aggregates, strict=True):
+    def _aggregated(self, step_id: str, pages: Pages) -> dict[str, tuple[Ints, pa.StringArray]]:
+        """Rows and values of the pages for each aggregate of a step."""
+        found: dict[str, tuple[Ints, pa.StringArray]] = {}
+        for rule in self.recipe.aggregates:
             if rule.step == step_id:
-                found = (aggregates.value(pages.page(place), rule) for place in range(len(pages.rows)))
-                values += [value for value in found if value is not None]
+                values = [aggregates.value(pages.page(place), rule) for place in range(len(pages.rows))]
+                has_one = np.array([value is not None for value in values], np.bool_)
+                found[rule.name] = pages.rows[has_one], pa.array(values, pa.string()).drop_null()
+        return found
 
     def _result(
         self,
         pages: Pages,
         verdicts: _Verdicts,
         cost: tuple[list[float], list[int]],
-        aggregated: list[list[object]],
+        aggregated: dict[str, tuple[Ints, pa.StringArray]],
     ) -> Result:
         """Spread what is known of the pages over the rows of the batch."""
         num_rows = len(verdicts.dropped_at)
@@ -131,12 +134,12 @@ class Chain:
             dropped_by=pa.array(self.recipe.step_names, pa.string()).take(dropped_at),
             dropped_at=dropped_at,
             error=pa.array([verdicts.errors.get(row) for row in range(num_rows)], pa.string()),
-            signals=_signal_maps(num_rows, verdicts),
+            signals=_maps(num_rows, verdicts.signals, pa.float64()),
             cpu_s=cost[0],
             num_bytes=cost[1],
             keys=pa.array([json.dumps(page) if page else None for page in pages.keys], pa.string()).take(kept),
             origin=pa.array(verdicts.origin),
-            aggregated=aggregated,
+            aggregated=_maps(num_rows, aggregated, pa.string()) if self.recipe.aggregates else _no_maps(num_rows),
         )
 
 
@@ -259,13 +262,17 @@ def passes(step: RecipeStep, values: pa.DoubleArray) -> Mask:
     return _within(values, step.bounds)
 
 
-def _signal_maps(num_rows: int, verdicts: _Verdicts) -> pa.MapArray:
-    """One map per page, of the signals that ran on it, in the recipe's order."""
-    measured = list(verdicts.signals.values())
+def _no_maps(num_rows: int) -> pa.MapArray:
+    return pa.nulls(num_rows, pa.map_(pa.string(), pa.string()))
+
+
+def _maps(num_rows: int, found: dict[str, tuple[Ints, pa.Array]], kind: pa.DataType) -> pa.MapArray:
+    """One map per page, of the values that were found of it, in the recipe's order."""
+    measured = list(found.values())
     rows = np.concatenate([rows for rows, _ in measured]) if measured else np.zeros(0, np.int64)
-    values = pa.concat_arrays([pa.array([], pa.float64()), *(values for _, values in measured)])
+    values = pa.concat_arrays([pa.array([], kind), *(values for _, values in measured)])
     steps = np.repeat(np.arange(len(measured)), [len(rows) for rows, _ in measured]).astype(np.int64)
     order = np.argsort(rows, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=num_rows))])
-    keys = pa.array(list(verdicts.signals), pa.string()).take(pa.array(steps[order]))
+    keys = pa.array(list(found), pa.string()).take(pa.array(steps[order]))
     return pa.MapArray.from_arrays(pa.array(offsets, pa.int32()), keys, values.take(pa.array(order)))

@@ -58,6 +58,15 @@ class Aggregate:
     threshold: float | None = None  # of a dict of scores, the best key with at least this score ...
     default: str = "unknown"  # ... or this
 
+    @property
+    def name(self) -> str:
+        """What the pages' values and the summary are kept under."""
+        return f"{self.step}/{self.key}"
+
+    def canonical(self) -> Json:
+        """Its part of the recipe's identity: the values are kept with the documents."""
+        return [self.step, self.key, self.kind, self.threshold, self.default]
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -94,7 +103,8 @@ class Recipe:
     @property
     def hash(self) -> str:
         """Identity of what the recipe does: the same steps under another name are the same recipe."""
-        return identity("recipe", [step.canonical() for step in self.steps])
+        wanted = [[aggregate.canonical() for aggregate in self.aggregates]] if self.aggregates else []
+        return identity("recipe", [step.canonical() for step in self.steps], *wanted)
 
     @property
     def step_names(self) -> list[str]:

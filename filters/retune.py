@@ -7,6 +7,7 @@ that now fails an earlier step loses what came after; one that now passes the st
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -17,7 +18,7 @@ import pyarrow.compute as pc
 
 from lakeloom.filters.chain import passes
 from lakeloom.filters.kernel import Ints, Mask
-from lakeloom.filters.recipe import Recipe, RecipeStep
+from lakeloom.filters.recipe import Aggregate, Recipe, RecipeStep
 
 UNCHANGED, DECIDED, RERUN = "unchanged", "decided", "rerun"
 FATES = (UNCHANGED, DECIDED, RERUN)
@@ -27,12 +28,14 @@ _NEVER = np.iinfo(np.int64).max
 
 def records(recipe: Recipe) -> list[str]:
     """The steps as JSON objects `definition`, `bounds` and `id`, to be kept with what the recipe measured."""
-    return [_record(step) for step in recipe.steps]
+    return [_record(step, recipe.aggregates) for step in recipe.steps]
 
 
-def _record(step: RecipeStep) -> str:
+def _record(step: RecipeStep, aggregates: Iterable[Aggregate]) -> str:
     # A definition holds all that the step does but its bounds; a list file by the hash of its bytes.
-    definition = json.dumps(replace(step, bounds=()).canonical(), sort_keys=True)
+    wanted = [aggregate.canonical() for aggregate in aggregates if aggregate.step == step.id]
+    does = replace(step, bounds=()).canonical()
+    definition = json.dumps([does, wanted] if wanted else does, sort_keys=True)
     return json.dumps({"id": step.id, "definition": definition, "bounds": dict(step.bounds)})
 
 
@@ -92,7 +95,8 @@ class Retuning:
         _, dropped_at, is_open = self._decided(rows)
         chosen = pa.array(np.flatnonzero(~is_open))
         rows, dropped_at = rows.take(chosen), dropped_at[~is_open]
-        is_kept = dropped_at == len(self.recipe.steps)
+        num_steps = len(self.recipe.steps)
+        is_kept = dropped_at == num_steps
         at = pa.array(dropped_at, pa.int32(), mask=is_kept)
         was = rows.column("dropped_at").fill_null(len(self.earlier))
         is_same = pc.equal(was, pa.array(dropped_at, pa.int32()))
@@ -103,8 +107,15 @@ class Retuning:
             "dropped_by": pa.array(self.recipe.step_names, pa.string()).take(at),
             "dropped_at": at,
             "error": pc.if_else(is_same, rows.column("error"), nothing),
-            "signals": self._until(rows.column("signals"), dropped_at),
+            "signals": _until(rows.column("signals"), self.recipe.step_names, range(num_steps), dropped_at),
         }
+        if self.recipe.aggregates:
+            # A step's values are of the pages that it kept.
+            names = [aggregate.name for aggregate in self.recipe.aggregates]
+            after = [self.recipe.step_names.index(aggregate.step) + 1 for aggregate in self.recipe.aggregates]
+            made["aggregated"] = _until(rows.column("aggregated"), names, after, dropped_at)
+        elif "aggregated" in rows.schema.names:
+            made["aggregated"] = pa.nulls(rows.num_rows, rows.column("aggregated").type)
         arrays = [made.get(name, rows.column(name)) for name in rows.schema.names]
         return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
 
@@ -128,15 +139,16 @@ class Retuning:
         is_open = (now == _NEVER) & (reopened | (not self.is_whole))
         return stop, np.where(now == _NEVER, len(self.recipe.steps), now), is_open
 
-    def _until(self, signals: pa.MapArray, dropped_at: Ints) -> pa.MapArray:
-        """The measurements of the steps that a page reached."""
-        rows, keys, values = _entries(signals)
-        numbers = pc.index_in(keys, pa.array(self.recipe.step_names, pa.string())).fill_null(len(self.recipe.steps))
-        is_reached = numbers.to_numpy() <= dropped_at[rows]
-        counts = np.bincount(rows[is_reached], minlength=len(signals))
-        offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
-        chosen = pa.array(is_reached)
-        return pa.MapArray.from_arrays(offsets, keys.filter(chosen), values.filter(chosen))
+
+def _until(maps: pa.MapArray, names: Sequence[str], steps: Sequence[int], dropped_at: Ints) -> pa.MapArray:
+    """The entries of the names whose step a page reached; others don't stay."""
+    rows, keys, values = _entries(maps)
+    places = pc.index_in(keys, pa.array(names, pa.string())).fill_null(len(names)).to_numpy()
+    is_reached = np.array([*steps, _NEVER])[places] <= dropped_at[rows]
+    counts = np.bincount(rows[is_reached], minlength=len(maps))
+    offsets = pa.array(np.concatenate([[0], np.cumsum(counts)]), pa.int32())
+    chosen = pa.array(is_reached)
+    return pa.MapArray.from_arrays(offsets, keys.filter(chosen), values.filter(chosen))
 
 
 def _parsed(record: str) -> _Earlier:
@@ -148,7 +160,7 @@ def _bounds(step: _Earlier) -> str:
     return ", ".join(f"{name} {bound:g}" for name, bound in step.bounds.items()) or "no bound"
 
 
-def _entries(signals: pa.MapArray) -> tuple[Ints, pa.StringArray, pa.DoubleArray]:
+def _entries(signals: pa.MapArray) -> tuple[Ints, pa.StringArray, pa.Array]:
     """Row, key and value of every entry; a null map has none."""
     offsets = signals.offsets.to_numpy().astype(np.int64)
     rows = np.repeat(np.arange(len(signals)), np.diff(offsets))

@@ -38,6 +38,7 @@ OUT = pa.schema(
         pa.field("dropped_at", pa.int32()),
         pa.field("error", pa.string()),
         pa.field("signals", pa.map_(pa.string(), pa.float64())),
+        pa.field("aggregated", pa.map_(pa.string(), pa.string())),
         # Cost of the batch by step, on its first row alone: it leaves by an observation, not by the table.
         pa.field("step_cpu_s", pa.list_(pa.float64())),
         pa.field("step_bytes", pa.list_(pa.int64())),
@@ -141,6 +142,7 @@ def _documents(chain: Chain, pages: pa.RecordBatch) -> pa.RecordBatch:
         "dropped_at": done.dropped_at,
         "error": done.error,
         "signals": done.signals,
+        "aggregated": done.aggregated,
         "step_cpu_s": pa.array([done.cpu_s if first else None for first in first_only], pa.list_(pa.float64())),
         "is_part": pa.array([False] * num_rows + [True] * num_parts),
         "step_bytes": pa.array([done.num_bytes if first else None for first in first_only], pa.list_(pa.int64())),

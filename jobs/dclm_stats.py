@@ -6,7 +6,7 @@ CPU seconds (`secs`), but no wall time or workers of its own, since all steps go
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -27,6 +27,8 @@ class Run:
     pool: str
     steps: tuple[Mapping[str, Json], ...]
     ended_at: datetime | None
+    # Of what the pipeline aggregates, by step and key.
+    summaries: Mapping[str, Mapping[str, Json]] = field(default_factory=dict[str, Mapping[str, Json]])
 
     @property
     def file(self) -> str:
@@ -71,7 +73,12 @@ def _shard(run: Run, folder: Path) -> list[Record]:
         "finished_processing": True,
         "execution_end_time": None if run.ended_at is None else run.ended_at.astimezone(UTC).strftime(_TIME),
     }
-    return [setup, *map(_step, run.steps), finished, {"name": "commit", "secs": None}]
+    return [
+        setup,
+        *(_step(row) | _summaries(run, str(row["step"])) for row in run.steps),
+        finished,
+        {"name": "commit", "secs": None},
+    ]
 
 
 def _step(row: Mapping[str, Json]) -> Record:
@@ -91,6 +98,12 @@ def _step(row: Mapping[str, Json]) -> Record:
         "total_secs": None,
         "workers": None,
     }
+
+
+def _summaries(run: Run, step: str) -> Record:
+    """What the pipeline summarises of the pages that a step kept; their time is not measured."""
+    found = run.summaries.get(step, {})
+    return dict(found) | {f"{key}_secs": None for key in found}
 
 
 def _chunk(runs: Sequence[Run], working_dir: str) -> Record:

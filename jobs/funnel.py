@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import choose, dclm_stats
+from lakeloom.jobs import choose, dclm_stats, summaries
 from lakeloom.jobs import report_pictures as pictures
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import Json, identity
@@ -112,21 +112,44 @@ def run(spark: SparkSession, cfg: FunnelConfig) -> Report:
     if picture is not None:
         _draw(picture, steps)
         facts["picture"] = str(picture)
-    return Report("funnel", rows_in, rows_out, rows_in - rows_out, versions, facts, sheets=(steps,))
+    found = summaries.summaries(cfg.recipe, _documents(lake, cfg))
+    sheets = (steps, *(summaries.sheet(name, summary) for name, summary in found.items()))
+    return Report("funnel", rows_in, rows_out, rows_in - rows_out, versions, facts, sheets=sheets)
+
+
+def _documents(lake: Lakehouse, cfg: FunnelConfig) -> DataFrame:
+    rows = lake.read("silver.documents")
+    return rows.where((F.col("pool") == cfg.pool.name) & (F.col("recipe_hash") == cfg.recipe.hash))
 
 
 def _runs(lake: Lakehouse, cfg: FunnelConfig) -> list[dclm_stats.Run]:
     """Each run's steps, and when it ended as far as the table's log goes back."""
-    names = ("run_id", "step", "rows_in", "rows_out", "dropped", "split", "errors", "cpu_s")
+    names = ("run_id", "batch_ids", "step", "rows_in", "rows_out", "dropped", "split", "errors", "cpu_s")
     rows = _of(lake, cfg.pool.name, cfg.recipe.hash).orderBy("run_id", "step_number").select(*names).collect()
     steps: dict[str, list[dict[str, Json]]] = {}
+    batches: dict[str, list[str]] = {}
     for row in rows:
+        batches[row["run_id"]] = row["batch_ids"]
         steps.setdefault(row["run_id"], []).append(row.asDict())
     log = lake.delta("ops.funnel").history().where(F.col("userMetadata").isin([_txn(run_id) for run_id in steps]))
     ended = {row["userMetadata"]: row["timestamp"] for row in log.select("userMetadata", "timestamp").collect()}
     return [
-        dclm_stats.Run(run_id, cfg.pool.name, tuple(found), ended.get(_txn(run_id))) for run_id, found in steps.items()
+        dclm_stats.Run(
+            run_id, cfg.pool.name, tuple(found), ended.get(_txn(run_id)), _summaries(lake, cfg, batches[run_id])
+        )
+        for run_id, found in steps.items()
     ]
+
+
+def _summaries(lake: Lakehouse, cfg: FunnelConfig, batches: list[str]) -> dict[str, dict[str, Json]]:
+    """What the recipe summarises of the documents of these batches, by step and key."""
+    if not cfg.recipe.aggregates:
+        return {}
+    found = summaries.summaries(cfg.recipe, _documents(lake, cfg).where(F.col("batch_id").isin(batches)))
+    by_step: dict[str, dict[str, Json]] = {}
+    for aggregate in cfg.recipe.aggregates:
+        by_step.setdefault(aggregate.step, {})[aggregate.key] = found[aggregate.name]
+    return by_step
 
 
 def _draw(path: Path, steps: Sheet) -> None:

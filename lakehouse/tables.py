@@ -142,6 +142,7 @@ _ALL = [
             ("dropped_at", INT),  # step number from 0
             ("error", STRING),
             ("signals", pa.map_(STRING, DOUBLE)),
+            ("aggregated", pa.map_(STRING, STRING)),  # step/key -> JSON, of what a DCLM pipeline summarises
         ],
         cluster_by="recipe_hash batch_id",
     ),

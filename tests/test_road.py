@@ -25,6 +25,7 @@ SMALL = [
     "tokenizer.vocab_size=600",
     "scale=test",
     "evaluate.holdout_limit=5",
+    "fit_classifier.buckets=1000",
 ]
 
 
@@ -44,7 +45,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder.joinpath("my-archives").mkdir()
     folder.joinpath("my-archives", "one.warc.gz").write_bytes(archive([PROSE.encode()] * 3))
     folder.joinpath("my-jsonl").mkdir()
-    folder.joinpath("my-jsonl", "one.jsonl").write_text('{"text": "A page.", "url": "https://loom.example/"}\n')
+    rows = [f'{{"text": "Page {nth}.", "url": "https://loom.example/{nth}"}}\n' for nth in range(9)]
+    folder.joinpath("my-jsonl", "one.jsonl").write_text("".join(rows))
     recipe = (ROOT / "conf" / "recipe" / "refinedweb.yaml").read_text()
     folder.joinpath("mine.yaml").write_text(recipe.replace("name: refinedweb", "name: mine").replace("0.65", "0.5"))
     with pytest.MonkeyPatch.context() as patch:

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,6 +12,15 @@ from uniseg.wordbreak import words as uniseg_words
 
 from lakeloom.filters.characters import characters
 from lakeloom.filters.ngrams import MAX_N, MIN_N, ngram_shares, segment_shares
+from lakeloom.filters.repetition import (
+    repeated_line_char_ratio,
+    repeated_line_ratio,
+    repeated_ngram_char_ratio,
+    repeated_paragraph_char_ratio,
+    repeated_paragraph_ratio,
+    top_ngram_char_ratio,
+)
+from lakeloom.filters.textindex import TextIndex
 
 WORDS = ["a", "bb", "ccc", "\u00e9t\u00e9", "\u4e00", "a's", "1.5", "-", " ", "\u3000", "A"]
 TEXTS = st.lists(st.sampled_from([*WORDS, "\n", "\n\n", "\n \n", "a bb ", "ccc a\n"]), max_size=80).map("".join)
@@ -57,6 +67,31 @@ def test_shares_are_those_of_python(text: str) -> None:
     assert segments == pytest.approx([*expected[0], *expected[1]], abs=0, rel=0, nan_ok=True)
     expected = [ngrams_reference(text, n) for n in range(MIN_N, MAX_N + 1)]
     assert ngrams == pytest.approx([share for pair in expected for share in pair], abs=0, rel=0, nan_ok=True)
+
+
+MIXED = st.lists(st.sampled_from([*WORDS, "A", "Bb", "BB", "\u0130", "\u1e9e", "ss", "\n", " a ", "\n\n"]), max_size=60)
+
+
+@given(MIXED.map(" ".join), st.sampled_from([1, 2, 10, 11, 12, 17]), st.booleans())
+@example("A a B", 1, True)
+@example("one Two ONE two", 2, True)
+def test_any_length_of_ngram_with_and_without_case(text: str, n: int, ignore_case: bool) -> None:
+    index = TextIndex.of(pa.array([text], pa.string()))
+    expected = ngrams_reference(text.lower() if ignore_case else text, n)
+    both = top_ngram_char_ratio, repeated_ngram_char_ratio
+    found = [one(index, n=n, ignore_case=ignore_case)[0].as_py() for one in both]
+    assert found == [None if math.isnan(share) else share for share in expected]
+
+
+@given(MIXED.map("".join))
+def test_lines_that_differ_in_case_alone(text: str) -> None:
+    index = TextIndex.of(pa.array([text], pa.string()))
+    lines = repeated_line_ratio, repeated_line_char_ratio
+    paragraphs = repeated_paragraph_ratio, repeated_paragraph_char_ratio
+    for signals, separator in ((lines, "\n"), (paragraphs, "\n\n")):
+        expected = segments_reference(text.lower(), separator)
+        found = [one(index, ignore_case=True)[0].as_py() for one in signals]
+        assert found == [None if math.isnan(share) else share for share in expected]
 
 
 def test_overlapping_bigrams_may_exceed_the_text() -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakeloom.filters import dclm
 from lakeloom.filters.chain import Chain, Recipe
 from lakeloom.filters.retune import RERUN, UNCHANGED, Retuning, records
 from tests.filters.test_chain import PAGES
@@ -82,17 +83,20 @@ def batch(pages: list[Page]) -> pa.RecordBatch:
     return pa.record_batch({"doc_id": ids, "url": pa.array(urls, pa.string()), "text": pa.array(texts, pa.string())})
 
 
-def full(steps: Steps, pages: pa.RecordBatch) -> pa.RecordBatch:
+def full(steps: Steps | Recipe, pages: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of silver.documents by a whole run."""
-    done = Chain(recipe(steps)).apply(pages)
-    names = ("dropped_by", "dropped_at", "error", "signals")
+    done = Chain(steps if isinstance(steps, Recipe) else recipe(steps)).apply(pages)
+    names = ("dropped_by", "dropped_at", "error", "signals", "aggregated")
     text = {"text": done.text, "num_chars": pc.utf8_length(done.text)}
     return pa.record_batch({"doc_id": pages["doc_id"], **text, **{name: getattr(done, name) for name in names}})
 
 
-def retuned(old: Steps, new: Steps, pages: pa.RecordBatch) -> tuple[list[dict[str, object]], list[str]]:
+def retuned(
+    old: Steps | Recipe, new: Steps | Recipe, pages: pa.RecordBatch
+) -> tuple[list[dict[str, object]], list[str]]:
     """Rows by retuning, and what became of each."""
-    retuning = Retuning(tuple(records(recipe(old))), recipe(new))
+    before, after = (one if isinstance(one, Recipe) else recipe(one) for one in (old, new))
+    retuning = Retuning(tuple(records(before)), after)
     stored = full(old, pages)
     fates = retuning.fates(stored.select(["dropped_at", "error", "signals"]))
     is_open = pc.equal(fates, RERUN)
@@ -129,6 +133,29 @@ def test_other_steps_give_the_rows_of_a_full_run(data: st.DataObject, old: Steps
     pages = batch(given_pages)
     rows, _ = retuned(old, new, pages)
     assert rows == sorted_rows(full(new, pages))
+
+
+def pipeline(longest: int, shortest: int, key: str) -> Recipe:
+    """A pipeline of DCLM's that summarises words, by two steps; or by none."""
+    counted = {"_aggregate": {key: "percentiles"}} if key else {}
+    steps: Steps = [
+        {"func": "word_counter_enricher", "key": "n", "model": "split", **counted},
+        {"func": "page_length_filter", "length_type": "char", "max_length": longest},
+        {"func": "page_length_filter", "length_type": "char", "min_length": shortest, **counted},
+    ]
+    return dclm.load(steps)
+
+
+LIMITS = st.sampled_from([0, 1, 2, 4, 9, 20])
+SUMMED = st.builds(pipeline, LIMITS, LIMITS, st.sampled_from(["", "n", "text", "url"]))
+
+
+@given(SUMMED, SUMMED, st.lists(PAGE, max_size=9))
+def test_aggregated_values_are_those_of_a_full_run(old: Recipe, new: Recipe, given_pages: list[Page]) -> None:
+    pages = batch(given_pages)
+    rows, _ = retuned(old, new, pages)
+    assert rows == sorted_rows(full(new, pages))
+    assert (old.hash == new.hash) == (old == new)
 
 
 @given(bounded(), bounded(), st.lists(PAGE, max_size=9), st.lists(st.integers(0, 9), max_size=3))
