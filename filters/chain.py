@@ -48,6 +48,8 @@ class Result:
     num_bytes: list[int]
     keys: pa.StringArray  # other keys of the page as a JSON object; null if dropped, or if it has none
     origin: pa.Int64Array  # place of the page in the batch
+    parent: pa.Int64Array  # row of what a part was split off; the row itself of a whole page
+    split_at: pa.Int32Array  # number of the step that split the part off; null of a whole page
     aggregated: pa.MapArray  # aggregate -> the page's value as JSON, if its step kept the page; null if there are none
 
 
@@ -58,12 +60,14 @@ class _Verdicts:
     dropped_at: Ints  # step number, -1: kept
     origin: Ints  # place in the batch
     parent: Ints  # row of the page that a part was split off; else the row itself
+    split_at: Ints  # the step that did, -1: none
     errors: dict[int, str] = field(default_factory=dict[int, str])
     signals: dict[str, tuple[Ints, pa.DoubleArray]] = field(default_factory=dict[str, tuple[Ints, pa.DoubleArray]])
 
-    def add_row(self, row: int) -> int:
-        """A new row for a part of the page of `row`."""
+    def add_row(self, row: int, number: int) -> int:
+        """A new row for a part of the page of `row`, split off by a step."""
         self.dropped_at = np.append(self.dropped_at, -1)
+        self.split_at = np.append(self.split_at, number)
         self.origin = np.append(self.origin, self.origin[row])
         self.parent = np.append(self.parent, row)
         return len(self.origin) - 1
@@ -93,7 +97,7 @@ class Chain:
         """
         pages = Pages.of(batch)
         rows = np.arange(batch.num_rows)
-        verdicts = _Verdicts(np.full(batch.num_rows, -1), rows, rows)
+        verdicts = _Verdicts(np.full(batch.num_rows, -1), rows, rows, np.full(batch.num_rows, -1))
         cpu_s: list[float] = []
         num_bytes: list[int] = []
         aggregated: dict[str, tuple[Ints, pa.StringArray]] = {}
@@ -139,6 +143,8 @@ class Chain:
             num_bytes=cost[1],
             keys=pa.array([json.dumps(page) if page else None for page in pages.keys], pa.string()).take(kept),
             origin=pa.array(verdicts.origin),
+            parent=pa.array(verdicts.parent),
+            split_at=pa.array(verdicts.split_at, pa.int32(), mask=verdicts.split_at < 0),
             aggregated=_maps(num_rows, aggregated, pa.string()) if self.recipe.aggregates else _no_maps(num_rows),
         )
 
@@ -242,7 +248,7 @@ def _map(number: int, call: _Call, pages: Pages, verdicts: _Verdicts) -> Pages:
             verdicts.errors[row], parts = f"{type(error).__name__}: {error}", []
         if not parts:
             verdicts.dropped_at[row] = number
-        rows += [row if part == 0 else verdicts.add_row(row) for part in range(len(parts))]
+        rows += [row if part == 0 else verdicts.add_row(row, number) for part in range(len(parts))]
         places += [place] * len(parts)
         made += parts
     order = np.argsort(rows, kind="stable").tolist()

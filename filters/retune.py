@@ -116,6 +116,8 @@ class Retuning:
             made["aggregated"] = _until(rows.column("aggregated"), names, after, dropped_at)
         elif "aggregated" in rows.schema.names:
             made["aggregated"] = pa.nulls(rows.num_rows, rows.column("aggregated").type)
+        if "keys" in rows.schema.names:
+            made["keys"] = pc.if_else(pa.array(is_kept), rows.column("keys"), nothing)
         arrays = [made.get(name, rows.column(name)) for name in rows.schema.names]
         return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
 

@@ -39,10 +39,12 @@ OUT = pa.schema(
         pa.field("error", pa.string()),
         pa.field("signals", pa.map_(pa.string(), pa.float64())),
         pa.field("aggregated", pa.map_(pa.string(), pa.string())),
+        pa.field("keys", pa.string()),
+        pa.field("part_of", pa.string()),
+        pa.field("split_at", pa.int32()),
         # Cost of the batch by step, on its first row alone: it leaves by an observation, not by the table.
         pa.field("step_cpu_s", pa.list_(pa.float64())),
         pa.field("step_bytes", pa.list_(pa.int64())),
-        pa.field("is_part", pa.bool_()),  # one more page, split off another by a mapper
     ]
 )
 
@@ -114,7 +116,7 @@ def commit(
     steps = range(len(recipe.step_names))
     costs = [F.sum(F.get("step_cpu_s", F.lit(step))).alias(f"cpu_{step}") for step in steps]
     costs += [F.sum(F.get("step_bytes", F.lit(step))).alias(f"bytes_{step}") for step in steps]
-    costs.append(F.count_if("is_part").alias("parts"))
+    costs.append(F.count("split_at").alias("parts"))
     observed = rows.observe(observation, F.count("*").alias("rows"), *costs).withColumns(
         {"pool": F.lit(cfg.pool.name), "recipe": F.lit(recipe.name), "recipe_hash": F.lit(recipe.hash)}
     )
@@ -132,8 +134,9 @@ def _documents(chain: Chain, pages: pa.RecordBatch) -> pa.RecordBatch:
     num_rows, num_parts = pages.num_rows, len(done.origin) - pages.num_rows
     first_only = [row == 0 for row in range(len(done.origin))]
     pages = pages.take(done.origin)
+    doc_ids = _part_ids(pages["doc_id"], num_rows) if num_parts else pages["doc_id"]
     columns = {
-        "doc_id": _part_ids(pages["doc_id"], num_rows) if num_parts else pages["doc_id"],
+        "doc_id": doc_ids,
         "batch_id": pages["batch_id"],
         "url": pages["url"],
         "text": done.text,
@@ -143,8 +146,10 @@ def _documents(chain: Chain, pages: pa.RecordBatch) -> pa.RecordBatch:
         "error": done.error,
         "signals": done.signals,
         "aggregated": done.aggregated,
+        "keys": done.keys,
+        "part_of": pc.if_else(done.split_at.is_valid(), doc_ids.take(done.parent), pa.scalar(None, pa.string())),
+        "split_at": done.split_at,
         "step_cpu_s": pa.array([done.cpu_s if first else None for first in first_only], pa.list_(pa.float64())),
-        "is_part": pa.array([False] * num_rows + [True] * num_parts),
         "step_bytes": pa.array([done.num_bytes if first else None for first in first_only], pa.list_(pa.int64())),
     }
     return pa.RecordBatch.from_pydict(columns, schema=OUT)
@@ -182,14 +187,24 @@ def publish_funnel(lake: Lakehouse, cfg: CurateConfig, cost: dict[str, float], *
     documents = documents.where(F.col("batch_id").isin(batches))
     groups = documents.groupBy("dropped_at").agg(F.count("*").alias("n"), F.count("error").alias("errors"))
     dropped = {row["dropped_at"]: (row["n"], row["errors"]) for row in groups.toLocalIterator()}
-    rows_in, rows = sum(count for count, _ in dropped.values()), list[funnel.Step]()
+    parts = _parts(recipe, documents)
+    rows, rows_in = list[funnel.Step](), sum(count for count, _ in dropped.values())
+    rows_in -= sum(num_parts for num_parts, _ in parts.values())
     for number, name in enumerate(recipe.step_names):
-        count, errors = dropped.get(number, (0, 0))
-        rows.append(
-            funnel.Step(number, name, rows_in, count, errors, cost.get(f"bytes_{number}"), cost.get(f"cpu_{number}"))
-        )
-        rows_in -= count
+        counts = (*dropped.get(number, (0, 0)), *parts.get(number, (0, 0)))
+        step = funnel.Step(number, name, rows_in, *counts, cost.get(f"bytes_{number}"), cost.get(f"cpu_{number}"))
+        rows.append(step)
+        rows_in = step.rows_out
     funnel.publish(lake, batches, cfg.pool.name, recipe, rows, job=job)
+
+
+def _parts(recipe: Recipe, documents: DataFrame) -> dict[int, tuple[int, int]]:
+    """By step, the parts that it split off, and the pages that it split."""
+    if all(step.kind != "mapper" for step in recipe.steps):
+        return {}
+    parts = documents.where(F.col("split_at").isNotNull()).groupBy("split_at")
+    groups = parts.agg(F.count("*").alias("n"), F.count_distinct("part_of").alias("pages"))
+    return {row["split_at"]: (row["n"], row["pages"]) for row in groups.toLocalIterator()}
 
 
 def report(lake: Lakehouse, cfg: CurateConfig, new: int) -> Report:

@@ -24,15 +24,25 @@ from lakeloom.lakehouse.tables import table
 
 @dataclass(frozen=True)
 class Step:
-    """One step of one run: `rows_in` pages came, `dropped` stayed behind, `errors` of them because measuring failed."""
+    """One step of one run: `rows_in` pages came, `dropped` stayed behind, `errors` of them because measuring failed.
+
+    `split` pages became several, `parts` more than they were.
+    """
 
     number: int
     name: str
     rows_in: int
     dropped: int
     errors: int = 0
+    parts: int = 0
+    split: int = 0
     num_bytes: float | None = None
     cpu_s: float | None = None
+
+    @property
+    def rows_out(self) -> int:
+        """Pages that go on."""
+        return self.rows_in - self.dropped + self.parts
 
 
 @dataclass(frozen=True)
@@ -58,7 +68,7 @@ def publish(
     about = (run_id, list(batches), job, pool, recipe.name, recipe.hash)
     rows = [
         (
-            *about, step.number, step.name, step.rows_in, step.rows_in - step.dropped, step.dropped, 0, step.errors,
+            *about, step.number, step.name, step.rows_in, step.rows_out, step.dropped, step.split, step.errors,
             None if step.num_bytes is None else int(step.num_bytes), step.cpu_s,
         )
         for step in steps
@@ -85,9 +95,10 @@ def uncovered(lake: Lakehouse, documents: DataFrame, pool: str, recipe_hash: str
 
 
 def total(lake: Lakehouse, pool: str, recipe_hash: str) -> DataFrame:
-    """Sums over all runs of a pool and recipe, a row a step: rows_in, rows_out, dropped, errors, num_bytes, cpu_s."""
+    """Sums over all runs of a pool and recipe, a row a step: the columns of the table."""
     rows = _of(lake, pool, recipe_hash)
-    sums = [F.sum(name).alias(name) for name in ("rows_in", "rows_out", "dropped", "errors", "num_bytes", "cpu_s")]
+    names = ("rows_in", "rows_out", "dropped", "split", "errors", "num_bytes", "cpu_s")
+    sums = [F.sum(name).alias(name) for name in names]
     return rows.groupBy("step_number", "step").agg(*sums).orderBy("step_number")
 
 
@@ -99,7 +110,7 @@ def run(spark: SparkSession, cfg: FunnelConfig) -> Report:
         raise ConfigError(
             f"no funnel for pool {cfg.pool.name!r} and recipe {cfg.recipe.name!r}; run lakeloom curate with both first"
         )
-    rows_in, rows_out = int(steps.rows[0][1] or 0), int(steps.rows[-1][2] or 0)
+    rows_out = int(steps.rows[-1][2] or 0)
     versions = {"ops.funnel": lake.version("ops.funnel")}
     facts: dict[str, str | int | float] = {}
     picture = None if cfg.picture is None else Path(cfg.picture)
@@ -114,7 +125,8 @@ def run(spark: SparkSession, cfg: FunnelConfig) -> Report:
         facts["picture"] = str(picture)
     found = summaries.summaries(cfg.recipe, _documents(lake, cfg))
     sheets = (steps, *(summaries.sheet(name, summary) for name, summary in found.items()))
-    return Report("funnel", rows_in, rows_out, rows_in - rows_out, versions, facts, sheets=sheets)
+    dropped = sum(int(row[3] or 0) for row in steps.rows)
+    return Report("funnel", rows_out + dropped, rows_out, dropped, versions, facts, sheets=sheets)
 
 
 def _documents(lake: Lakehouse, cfg: FunnelConfig) -> DataFrame:
@@ -161,21 +173,26 @@ def _draw(path: Path, steps: Sheet) -> None:
 
 
 def sheet(lake: Lakehouse, cfg: FunnelConfig) -> Sheet:
-    """Step, in, out, dropped, share of what came in, errors, CPU seconds; last, the choice of one of each cluster."""
+    """Step, in, out, dropped, share of what came in, errors, CPU seconds, and if pages were split, how many.
+
+    Last, the choice of one of each cluster.
+    """
     rows = list[tuple[Value, ...]]()
     if lake.exists("ops.funnel"):
         for row in total(lake, cfg.pool.name, cfg.recipe.hash).toLocalIterator():
-            counts = _counts(row["rows_in"], row["rows_out"])
+            counts = _counts(row["rows_in"], row["rows_out"], row["dropped"])
             cpu_s = None if row["cpu_s"] is None else round(row["cpu_s"], 2)
-            rows.append((row["step"], *counts, row["errors"], cpu_s))
+            rows.append((row["step"], *counts, row["errors"], cpu_s, row["split"] or 0))
     chosen = choose.find(lake, choose.identify(lake, cfg.choose)) if rows else None
     if chosen is not None:
         name = {"none": "with text", "exact": "one of each text"}.get(cfg.choose.dedup.method, "one of each cluster")
-        rows.append((name, *_counts(int(rows[-1][2] or 0), chosen.num_rows), 0, None))
-    columns = ("step", "in", "out", "dropped", "share", "errors", "cpu s")
+        came = int(rows[-1][2] or 0)
+        rows.append((name, *_counts(came, chosen.num_rows, came - chosen.num_rows), 0, None, 0))
+    columns: tuple[str, ...] = ("step", "in", "out", "dropped", "share", "errors", "cpu s", "split")
+    if not any(row[-1] for row in rows):
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
     return Sheet(f"funnel of {cfg.recipe.name}", columns, tuple(rows))
 
 
-def _counts(rows_in: int, rows_out: int) -> tuple[Value, ...]:
-    dropped = rows_in - rows_out
+def _counts(rows_in: int, rows_out: int, dropped: int) -> tuple[Value, ...]:
     return rows_in, rows_out, dropped, f"{dropped / rows_in:.1%}" if rows_in else "-"

@@ -212,18 +212,19 @@ def _counts(lake: Lakehouse, pool: str, recipe_hash: str, corpus_id: str) -> _Co
 
 def _steps(lake: Lakehouse, pool: str, recipe_hash: str, counts: _Counts) -> list[tuple[Value, ...]]:
     """The recipe's steps, summed over all runs, and the choice of one document of each cluster."""
-    chosen = _step(_CHOSEN, counts.kept, counts.kept - counts.train - counts.holdout)
+    num_chosen = counts.train + counts.holdout
+    chosen = _step(_CHOSEN, counts.kept, num_chosen, counts.kept - num_chosen)
     if not lake.exists(_FUNNEL):
         return [chosen]
     total = funnel.total(lake, pool, recipe_hash).collect()
-    measured = ("step", "rows_in", "dropped", "errors", "cpu_s")
+    measured = ("step", "rows_in", "rows_out", "dropped", "errors", "cpu_s")
     return [*[_step(*(row[name] for name in measured)) for row in total], chosen]
 
 
 def _step(
-    name: str, rows_in: int, dropped: int, errors: int | None = None, cpu_s: float | None = None
+    name: str, rows_in: int, rows_out: int, dropped: int, errors: int | None = None, cpu_s: float | None = None
 ) -> tuple[Value, ...]:
-    return name, rows_in, rows_in - dropped, dropped, f"{dropped / rows_in:.1%}" if rows_in else "-", errors, cpu_s
+    return name, rows_in, rows_out, dropped, f"{dropped / rows_in:.1%}" if rows_in else "-", errors, cpu_s
 
 
 def _note(steps: Sequence[tuple[Value, ...]], counts: _Counts) -> str:

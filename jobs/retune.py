@@ -25,7 +25,7 @@ from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 Facts = dict[str, str | int | float]
 
 _NEW = "new"  # pages of batches that the earlier recipe has not seen
-_COSTS = ("step_cpu_s", "step_bytes", "is_part")  # for the run itself, no columns of the table
+_COSTS = ("step_cpu_s", "step_bytes")  # for the run itself, no columns of the table
 _STORED = [field for field in OUT if field.name not in _COSTS]
 _FATE = ("doc_id", "dropped_at", "error", "signals")
 # A join by shuffle would move the text of all pages; so many ids (of 32 characters) fit beside every task instead.

@@ -127,7 +127,7 @@ _ALL = [
     ),
     _table(
         "silver.documents",
-        "one row per page and recipe: what was measured, and which step dropped it (null = kept)",
+        "one row per page (or part of one) and recipe: what was measured, and which step dropped it (null = kept)",
         "doc_id recipe_hash",
         [
             ("doc_id", STRING),
@@ -143,6 +143,9 @@ _ALL = [
             ("error", STRING),
             ("signals", pa.map_(STRING, DOUBLE)),
             ("aggregated", pa.map_(STRING, STRING)),  # step/key -> JSON, of what a DCLM pipeline summarises
+            ("keys", STRING),  # JSON of what steps wrote on a page besides its text; null when dropped
+            ("part_of", STRING),  # doc_id of the page that a part was split off
+            ("split_at", INT),  # step number
         ],
         cluster_by="recipe_hash batch_id",
     ),
@@ -243,7 +246,7 @@ _ALL = [
             ("rows_in", LONG),
             ("rows_out", LONG),
             ("dropped", LONG),
-            ("split", LONG),  # pages that a step made several of: none so far, no step of ours does
+            ("split", LONG),  # pages that a mapper made several of
             ("errors", LONG),  # of the dropped
             ("num_bytes", LONG),
             ("cpu_s", DOUBLE),

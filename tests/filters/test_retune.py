@@ -86,7 +86,7 @@ def batch(pages: list[Page]) -> pa.RecordBatch:
 def full(steps: Steps | Recipe, pages: pa.RecordBatch) -> pa.RecordBatch:
     """Rows of silver.documents by a whole run."""
     done = Chain(steps if isinstance(steps, Recipe) else recipe(steps)).apply(pages)
-    names = ("dropped_by", "dropped_at", "error", "signals", "aggregated")
+    names = ("dropped_by", "dropped_at", "error", "signals", "aggregated", "keys")
     text = {"text": done.text, "num_chars": pc.utf8_length(done.text)}
     return pa.record_batch({"doc_id": pages["doc_id"], **text, **{name: getattr(done, name) for name in names}})
 

@@ -49,6 +49,15 @@ def test_parts_of_pages_are_documents(lake: Lakehouse, tmp_path: Path) -> None:
     assert {row["doc_id"] for row in rows} >= {doc_id for doc_id, _ in PAGES}
     assert len({row["doc_id"] for row in rows}) == 7
     assert {row["dropped_by"] for row in rows} == {None, "page_length_filter"}
+    parts = {row["part_of"] for row in rows if row["split_at"] is not None}
+    assert parts and parts <= {doc_id for doc_id, _ in PAGES}
+    steps = {row["step"]: row.asDict() for row in lake.read("ops.funnel").collect()}
+    counts = {name: [row[key] for key in ("rows_in", "rows_out", "dropped", "split")] for name, row in steps.items()}
+    num_pages, num_parts = len(PAGES), 7 - len(PAGES)
+    assert counts["move_url_modifier"] == [num_pages, num_pages, 0, 0]
+    assert counts["own.halves"] == [num_pages, 7, 0, len(parts)]
+    assert counts["page_length_filter"] == [7, 3, 4, 0]
+    assert sum(row["split_at"] is not None for row in rows) == num_parts
     assert curate.run(lake.spark, cfg).versions == report.versions
 
 

@@ -41,7 +41,7 @@ def page(doc_id: str, text: str | None, **changes: Any) -> dict[str, Any]:
     row: dict[str, Any] = {
         "doc_id": doc_id, "pool": "p", "batch_id": "batch", "recipe": "raw", "recipe_hash": RAW.hash, "url": "",
         "text": text, "num_chars": len(text or ""), "dropped_by": None, "dropped_at": None, "error": None,
-        "signals": {}, "aggregated": None,
+        "signals": {}, "aggregated": None, "keys": None, "part_of": None, "split_at": None,
     }  # fmt: skip
     return row | changes
 
@@ -49,7 +49,7 @@ def page(doc_id: str, text: str | None, **changes: Any) -> dict[str, Any]:
 def filled(lake: Lakehouse, rows: Iterable[dict[str, Any]], partitions: int = 1) -> Lakehouse:
     types = "STRING, pool STRING, batch_id STRING, recipe STRING, recipe_hash STRING, url STRING, text STRING, "
     types += "num_chars INT, dropped_by STRING, dropped_at INT, error STRING, signals MAP<STRING, DOUBLE>, "
-    types += "aggregated MAP<STRING, STRING>"
+    types += "aggregated MAP<STRING, STRING>, keys STRING, part_of STRING, split_at INT"
     documents = lake.spark.createDataFrame(list(rows), f"doc_id {types}").repartition(partitions)
     lake.append(documents, "silver.documents", txn="curate/test")
     return lake

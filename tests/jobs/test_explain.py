@@ -112,6 +112,7 @@ def test_a_row_of_older_filters_is_told_apart(lake: Lakehouse) -> None:
         "recipe": F.lit("mine"), "recipe_hash": F.lit(RECIPE.hash), "text": F.lit(None), "num_chars": F.lit(None),
         "dropped_by": F.lit("num_tokens"), "dropped_at": F.lit(0), "error": F.lit(None),
         "signals": F.create_map(F.lit("num_tokens"), F.lit(1.0)), "aggregated": F.lit(None),
+        "keys": F.lit(None), "part_of": F.lit(None), "split_at": F.lit(None),
     }  # fmt: skip
     lake.append(rows.withColumns(stored), "silver.documents", txn="curate/old")
     notes = explain.run(lake.spark, config(lake, PAGES[3][0])).notes

@@ -65,6 +65,8 @@ def test_a_pipelines_summaries_are_told_and_exported(lake: Lakehouse, tmp_path: 
     for nth, texts in enumerate([["a b c", "d", "e f g h i"], ["a b"]]):
         add_pages(lake, [(f"http://{nth}.org/{text[0]}", text, 1) for text in texts], batch=f"b{nth}")
         curate.run(lake.spark, CurateConfig(lake.cfg, ours.pool, recipe))
+    kept = lake.read("silver.documents").where("dropped_by is null").select("text", "keys").collect()
+    assert {row["text"]: json.loads(row["keys"]) for row in kept} == {"e f g h i": {"n": 5}}
     cfg = FunnelConfig(
         lake.cfg, ours.pool, recipe, ChooseConfig(lake.cfg, ours.pool, recipe, ours, "mine", 0.1, 0),
         str(tmp_path / "out"), None, False,
