@@ -27,7 +27,8 @@ def earlier(
 ) -> tuple[str, str, Retuning]:
     """Name and hash of the recipe to start from, and how: `since` by name or (the begin of its) hash, else any.
 
-    Of several the one that most can be taken from: most batches seen times most steps alike, then fewest bounds moved.
+    Of several the one that most can be taken from: most batches seen times most steps alike, then fewest steps that
+    aren't, since every page that was kept until there is run again, then fewest bounds moved.
     Which one is a matter of time, not of the result. ConfigError where the pool was curated with none such.
     """
     found = [one for one in _curated(lake, pool, batches) if one["recipe_hash"] != recipe.hash]
@@ -41,8 +42,14 @@ def earlier(
             f"pool {pool!r} was curated with no other recipe that {TABLE} knows; run lakeloom curate recipe=... first"
         )
     ways = [(row, Retuning(tuple(row["steps"]), recipe)) for row in found]
-    best, way = min(ways, key=lambda one: (-one[0]["seen"] * one[1].num_same, len(one[1].moved), one[0]["recipe_hash"]))
+    best, way = min(ways, key=_order)
     return best["recipe"], best["recipe_hash"], way
+
+
+def _order(way: tuple[Row, Retuning]) -> tuple[int, int, int, str]:
+    row, retuning = way
+    others = len(retuning.earlier) + len(retuning.recipe.steps) - 2 * retuning.num_same
+    return -row["seen"] * retuning.num_same, others, len(retuning.moved), row["recipe_hash"]
 
 
 def _begins(recipe_hash: str, since: str) -> bool:

@@ -97,6 +97,20 @@ def test_retune_leaves_what_curate_leaves(lake: Lakehouse, tmp_path: Any) -> Non
     assert recipes.earlier(lake, "p", ["b0", "b1"], stricter, OLD.hash[:8])[0] == "old"
 
 
+@pytest.mark.parametrize("nth", range(3))
+def test_it_starts_from_the_recipe_that_leaves_least_to_run(lake: Lakehouse, nth: int) -> None:
+    filled(lake)
+    # Recipes of as many steps alike: the old one, and some that go on after it, of which hashes must not choose.
+    steps = [{step.kind: step.name, **dict(step.parameters), **dict(step.bounds)} for step in OLD.steps]
+    more = [{"signal": "num_chars", "max": 10_000 + nth}, {"signal": "num_chars", "id": "again"}]
+    for number, name in enumerate(("longer", "longest"), start=1):
+        longer = Recipe.from_config({"name": name, "steps": [*steps, *more[:number]]})
+        curate.run(lake.spark, config(lake, longer).curate)
+    curate.run(lake.spark, config(lake, OLD).curate)
+    report = retune.run(lake.spark, config(lake, recipe("new", 5)))
+    assert (report.facts["since"], report.facts["rerun"]) == ("old", 0)
+
+
 def test_without_an_earlier_recipe_it_says_what_to_run(lake: Lakehouse) -> None:
     filled(lake, 1)
     with pytest.raises(ConfigError, match="with no other recipe that ops"):
