@@ -40,7 +40,8 @@ def value(page: Mapping[str, object], aggregate: Aggregate) -> str | None:
     found = page.get(aggregate.key)
     if aggregate.threshold is not None and isinstance(found, Mapping):
         found = best_key(cast(Mapping[str, float], found), aggregate.threshold, aggregate.default)
-    return json.dumps(found) if isinstance(found, str | int | float) else None
+    is_sound = isinstance(found, str | int) or (isinstance(found, float) and math.isfinite(found))
+    return json.dumps(found) if is_sound else None
 
 
 def best_key(scores: Mapping[str, float], threshold: float, default: str) -> str:

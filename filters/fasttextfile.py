@@ -5,7 +5,6 @@ Layout: fastText 0.9.2, version 12 of the file (args.cc, dictionary.cc, densemat
 productquantizer.cc, loss.cc there).
 """
 
-import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -21,13 +20,14 @@ Numbers = NDArray[np.int32]
 
 HASH_BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 
-_MAGIC, _VERSION = 793_712_314, 12
-_HIERARCHICAL, _SOFTMAX, _SUPERVISED, _CODES = 1, 3, 3, 256
+MAGIC, VERSION = 793_712_314, 12
+SOFTMAX, SUPERVISED = 3, 3
+_HIERARCHICAL, _CODES = 1, 256
 _LABEL = "__label__"
 _MIN_ENTRY = 10  # bytes of an entry of the dictionary: NUL, count, type
 _FREE = 10**15  # what an inner node that is not made yet counts
 # Of a well-formed file; more would be a foreign one, and a very long wait.
-_MAX_ENTRIES, _MAX_BUCKETS, _MAX_DIM, _MAX_N, _MAX_WORD = 1 << 26, 1 << 27, 1 << 12, 20, 1 << 14
+_MAX_ENTRIES, MAX_BUCKETS, MAX_DIM, MAX_N, _MAX_WORD = 1 << 26, 1 << 27, 1 << 12, 20, 1 << 14
 
 
 class Model(NamedTuple):
@@ -83,23 +83,23 @@ def read(path: Path) -> tuple[list[str], Model]:
     """Labels without their prefix, and the arrays. Raises ConfigError for a broken file, Unsupported."""
     reader = _Reader(np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8), path)
     magic, version = reader.take("<i4", 2)
-    if magic != _MAGIC:
+    if magic != MAGIC:
         raise ConfigError(f"{path}: no model of fastText's")
     dim, _, _, _, _, word_ngrams, loss, kind, num_buckets, min_n, max_n, _ = reader.take("<i4", 12).tolist()
     reader.take("<f8", 1)
-    if kind != _SUPERVISED or version != _VERSION:
+    if kind != SUPERVISED or version != VERSION:
         raise Unsupported(f"{path}: model {kind}, version {version}")
     longest = max(max_n, word_ngrams)
     least = int(max_n > 0 or word_ngrams > 1)  # without n-grams there are no buckets
-    if not (0 < dim <= _MAX_DIM and least <= num_buckets <= _MAX_BUCKETS and min_n >= 0 and longest <= _MAX_N):
+    if not (0 < dim <= MAX_DIM and least <= num_buckets <= MAX_BUCKETS and min_n >= 0 and longest <= MAX_N):
         raise ConfigError(f"{path}: {dim} dimensions, {num_buckets} buckets, n-grams to {longest}; no sound model")
     words, ends, labels, counts, pruned = _dictionary(reader)
     num_words = len(ends) - 1
     vectors = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
     outputs = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
-    if loss not in (_HIERARCHICAL, _SOFTMAX):  # known whole, which the library doesn't look for
+    if loss not in (_HIERARCHICAL, SOFTMAX):  # only now: the library doesn't look whether its file is whole
         raise Unsupported(f"{path}: loss {loss}")
-    is_softmax = loss == _SOFTMAX
+    is_softmax = loss == SOFTMAX
     left, right = (np.zeros(0, np.int32), np.zeros(0, np.int32)) if is_softmax else _tree(counts)
     kept = np.zeros(0, np.int32)
     if pruned is not None:
@@ -120,7 +120,7 @@ def _dictionary(reader: _Reader) -> tuple[Bytes, Ints, list[str], list[int], Num
     """Words and their ends, labels, how often each was seen, and the kept buckets with their places (None: all)."""
     num_entries, num_words, num_labels = (reader.number("<i4", _MAX_ENTRIES) for _ in range(3))
     reader.take("<i8", 1)
-    num_pruned = reader.number("<i8", _MAX_BUCKETS)
+    num_pruned = reader.number("<i8", MAX_BUCKETS)
     if num_entries < 0 or num_entries * _MIN_ENTRY > len(reader.data) - reader.place:
         raise ConfigError(f"{reader.path}: cut short: {num_entries:,} words do not go into it")
     rows = np.empty((4, num_entries), np.int64)
@@ -176,10 +176,10 @@ def _joined(data: Bytes, starts: Ints, ends: Ints) -> tuple[Bytes, Ints]:
 def _matrix(reader: _Reader, *, is_quantized: bool) -> Floats:
     """Rows of a matrix; quantized ones as the sums of centroids that they stand for."""
     if not is_quantized:
-        num_rows, dim = reader.number("<i8", 1 << 40), reader.number("<i8", _MAX_DIM)
+        num_rows, dim = reader.number("<i8", 1 << 40), reader.number("<i8", MAX_DIM)
         return reader.take("<f4", num_rows * dim).reshape(num_rows, dim)
     has_norms = bool(reader.take("u1", 1)[0])
-    num_rows, dim, size = reader.number("<i8", 1 << 40), reader.number("<i8", _MAX_DIM), reader.number("<i4", 1 << 31)
+    num_rows, dim, size = reader.number("<i8", 1 << 40), reader.number("<i8", MAX_DIM), reader.number("<i4", 1 << 31)
     codes = reader.take("u1", size)
     rows = _centroids(reader, codes, num_rows, dim)
     if has_norms:
@@ -245,48 +245,3 @@ def _tree(counts: list[int]) -> tuple[Numbers, Numbers]:
         left[node], right[node] = pair
         weights[node] = weights[pair[0]] + weights[pair[1]]
     return left, right
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a file holds of a softmax classifier without character n-grams."""
-
-    words: list[str]
-    word_counts: Ints
-    labels: list[str]  # with their prefix
-    label_counts: Ints
-    vectors: Floats  # words, then buckets, x dim
-    outputs: Floats  # labels x dim
-    epochs: int
-    min_count: int
-    word_ngrams: int
-
-
-def write(path: Path, model: Trained) -> None:
-    """Write the model as fastText 0.9.2 does, so that its library and DCLM read it; its defaults for all else."""
-    dim, num_buckets = model.vectors.shape[1], len(model.vectors) - len(model.words)
-    settings = [
-        dim,
-        5,
-        model.epochs,
-        model.min_count,
-        5,
-        model.word_ngrams,
-        _SOFTMAX,
-        _SUPERVISED,
-        num_buckets,
-        0,
-        0,
-        100,
-    ]
-    sizes = [len(model.words) + len(model.labels), len(model.words), len(model.labels)]
-    num_tokens = int(model.word_counts.sum() + model.label_counts.sum())
-    with path.open("wb") as file:
-        file.write(struct.pack("<14id", _MAGIC, _VERSION, *settings, 1e-4))
-        file.write(struct.pack("<3i2q", *sizes, num_tokens, -1))
-        for kind, (names, counts) in enumerate([(model.words, model.word_counts), (model.labels, model.label_counts)]):
-            for name, count in zip(names, counts.tolist(), strict=True):
-                file.write(name.encode() + b"\0" + struct.pack("<qb", count, kind))
-        for rows in (model.vectors, model.outputs):
-            file.write(b"\0" + struct.pack("<2q", *rows.shape))
-            file.write(np.ascontiguousarray(rows, "<f4").data)

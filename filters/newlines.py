@@ -14,7 +14,7 @@ _LF = 10
 def limit_newlines(index: TextIndex, *, max_run: int) -> pa.StringArray:
     """Cut every longer run of U+000A to `max_run` of them. DCLM's newline_removal_modifier.
 
-    -1 is 0, and below it nothing is cut: in DCLM's regular expression the number then is no count but text.
+    -1 counts as 0. Below -1 nothing is cut: in DCLM's expression the negative number is no count but text.
     """
     if max_run < -1:
         return index.text

@@ -13,7 +13,7 @@ from lakeloom.filters.kernel import Bytes, Ints, kernel
 from lakeloom.filters.steps import signal
 from lakeloom.filters.textindex import TextIndex
 
-HIGH, LOW = "hq", "cc"  # labels of DCLM's classifiers; any but the second counts as the first
+HIGH, LOW = "hq", "cc"  # labels of DCLM's classifiers; any but cc counts as hq
 _BLANK = 32
 
 

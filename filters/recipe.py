@@ -127,7 +127,7 @@ def _parse(row: object, where: str, before: list[RecipeStep]) -> RecipeStep:
     if bounds and kind != "signal":
         raise ConfigError(f"{where}: no {kind} has a {bounds[0][0]}; bounds belong to signals")
     part_of = str(given.pop("part_of", ""))
-    if not part_of:  # what DCLM would run, runs
+    if not part_of:  # a DCLM pipeline's bounds stay as DCLM would run them
         _check_bounds(dict(bounds), where)
     write, overwrite = "", False
     if kind == "signal":
@@ -144,13 +144,13 @@ def _parse(row: object, where: str, before: list[RecipeStep]) -> RecipeStep:
 
 
 def _check_bounds(bounds: Mapping[str, float], where: str) -> None:
-    """Refuse bounds that no value keeps."""
+    """Refuse bounds that no value is within."""
     lowest = max(bounds.get("min", -math.inf), bounds.get("above", -math.inf))
     highest = min(bounds.get("max", math.inf), bounds.get("below", math.inf))
     is_open = lowest == bounds.get("above") or highest == bounds.get("below")
     if lowest > highest or (lowest == highest and is_open):
         said = ", ".join(f"{name} {bound:g}" for name, bound in bounds.items())
-        raise ConfigError(f"{where}: no value keeps all of {said}; every page would be dropped")
+        raise ConfigError(f"{where}: no value is within {said}; every page would be dropped: change one")
 
 
 def _check_allowed(parsed: RecipeStep, allow: Collection[str]) -> None:

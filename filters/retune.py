@@ -106,6 +106,7 @@ class Retuning:
             "num_chars": pc.if_else(pa.array(is_kept), rows.column("num_chars"), pa.scalar(None, pa.int32())),
             "dropped_by": pa.array(self.recipe.step_names, pa.string()).take(at),
             "dropped_at": at,
+            "keys": pc.if_else(pa.array(is_kept), rows.column("keys"), nothing),
             "error": pc.if_else(is_same, rows.column("error"), nothing),
             "signals": _until(rows.column("signals"), self.recipe.step_names, range(num_steps), dropped_at),
         }
@@ -114,10 +115,8 @@ class Retuning:
             names = [aggregate.name for aggregate in self.recipe.aggregates]
             after = [self.recipe.step_names.index(aggregate.step) + 1 for aggregate in self.recipe.aggregates]
             made["aggregated"] = _until(rows.column("aggregated"), names, after, dropped_at)
-        elif "aggregated" in rows.schema.names:
-            made["aggregated"] = pa.nulls(rows.num_rows, rows.column("aggregated").type)
-        if "keys" in rows.schema.names:
-            made["keys"] = pc.if_else(pa.array(is_kept), rows.column("keys"), nothing)
+        else:
+            made["aggregated"] = pa.nulls(rows.num_rows, pa.map_(pa.string(), pa.string()))
         arrays = [made.get(name, rows.column(name)) for name in rows.schema.names]
         return pa.RecordBatch.from_arrays(arrays, schema=rows.schema)
 

@@ -16,8 +16,9 @@ from lakeloom.filters.steps import signal
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.lakehouse.errors import ConfigError
 
-# BlingFire looks 500 characters ahead (measured): further from both ends of a run of one of
-# these signs it ends no sentence. (It does at each U+3002.) Runs of several signs in turn stay as slow.
+# BlingFire looks 500 characters ahead (measured): further from both ends of a run of one of these signs it ends no
+# sentence. (It does at each U+3002.) Runs of several signs in turn stay as slow. In characters: texts from _LONG on are
+# looked through, and runs cut to _MAX_RUN, twice 500 with room.
 _SIGNS = "\u00ab\u00b7\u00bb\u2013\u2014\u2022\u2026"  # beside ASCII's
 _LONG, _MAX_RUN = 50_000, 2_000
 _RUN = re.compile(rf"([!-/:-@\[-`{{-~{_SIGNS}])\1{{{_MAX_RUN},}}")

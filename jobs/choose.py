@@ -14,7 +14,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import dedup
+from lakeloom.jobs import dedup, shares
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.ids import identity
@@ -95,8 +95,7 @@ def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
         .where("num_chars > 0")
         .select("doc_id", "url", "text", "num_chars", "cluster", "is_representative", _key(cfg))
     )
-    # The key's first 52 bits, against the share of them.
-    is_held = F.conv(F.substring("key", 1, 13), 16, 10).cast("long") < int(cfg.holdout_share * 2**52)
+    is_held = shares.is_below("key", cfg.holdout_share)
     stands = documents.where(is_held).groupBy("cluster").agg(F.min_by("doc_id", "key").alias("doc_id"))
     holdout = documents.join(stands.select("doc_id"), "doc_id", how="left_semi")
     train = documents.where("is_representative").join(stands.select("cluster"), "cluster", how="left_anti")

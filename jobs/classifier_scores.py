@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from scipy.stats import mannwhitneyu
 
 from lakeloom.filters.kernel import Doubles
 from lakeloom.filters.quality import HIGH, high_quality_probability
@@ -31,7 +30,9 @@ class Scores:
             return {}
         hits, false = int((self.positives >= 0.5).sum()), int((self.negatives >= 0.5).sum())
         num = len(self.positives) + len(self.negatives)
-        area = mannwhitneyu(self.positives, self.negatives).statistic / (len(self.positives) * len(self.negatives))
+        others = np.sort(self.negatives)
+        below, upto = (np.searchsorted(others, self.positives, side) for side in ("left", "right"))
+        area = (below + upto).mean() / 2 / len(others)  # a draw counts half
         return {
             "accuracy": (hits + len(self.negatives) - false) / num,
             "precision": hits / (hits + false) if hits + false else 0.0,
@@ -40,15 +41,19 @@ class Scores:
         }
 
     def bounds(self) -> Sheet:
-        """Of each of SHARES of the other pages, the bound that keeps it, and what it keeps of the good ones."""
-        rows = [(share, self.bound(share)) for share in SHARES] if self.metrics else []
-        cells = tuple((f"{share:.0%}", bound, f"{(self.positives >= bound).mean():.1%}") for share, bound in rows)
-        return Sheet("bounds, by held-out pages", ("of the others", "min", "of the good"), cells)
+        """Bounds for about SHARES of the other pages, as fine as there are such pages: what they keep of both kinds."""
+        wanted = [share for share in SHARES if share * len(self.negatives) >= 1] if self.metrics else []
+        found = dict.fromkeys(self.bound(share) for share in wanted)
+        cells = tuple(
+            (bound, f"{(self.negatives >= bound).mean():.1%}", f"{(self.positives >= bound).mean():.1%}")
+            for bound in found
+        )
+        return Sheet("bounds, by held-out pages", ("min", "keeps of the others", "of the good"), cells)
 
     def bound(self, share: float) -> float:
         """The smallest probability of the best `share` of the other pages."""
         best = np.sort(self.negatives)[::-1]
-        return float(best[max(0, round(share * len(best)) - 1)])
+        return float(best[round(share * len(best)) - 1])
 
 
 def score(model: Path, holdout: Path) -> Scores:

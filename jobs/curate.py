@@ -191,8 +191,11 @@ def publish_funnel(lake: Lakehouse, cfg: CurateConfig, cost: dict[str, float], *
     rows, rows_in = list[funnel.Step](), sum(count for count, _ in dropped.values())
     rows_in -= sum(num_parts for num_parts, _ in parts.values())
     for number, name in enumerate(recipe.step_names):
-        counts = (*dropped.get(number, (0, 0)), *parts.get(number, (0, 0)))
-        step = funnel.Step(number, name, rows_in, *counts, cost.get(f"bytes_{number}"), cost.get(f"cpu_{number}"))
+        (num_dropped, errors), (num_parts, split) = dropped.get(number, (0, 0)), parts.get(number, (0, 0))
+        step = funnel.Step(
+            number, name, rows_in, num_dropped, errors, parts=num_parts, split=split,
+            num_bytes=cost.get(f"bytes_{number}"), cpu_s=cost.get(f"cpu_{number}"),
+        )  # fmt: skip
         rows.append(step)
         rows_in = step.rows_out
     funnel.publish(lake, batches, cfg.pool.name, recipe, rows, job=job)

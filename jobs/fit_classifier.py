@@ -1,7 +1,7 @@
 """Trains a classifier of pages from two tables, good pages and others, and registers it with their versions.
 
-The same table versions and settings are trained once. Its samples pass through the driver line by line (labelled.py),
-since the trainer is one process.
+The same table versions and settings are trained once, and registered once in each store. The samples pass through the
+driver line by line (samples.py), since the trainer is one process.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from lakeloom.filters import fasttexttrainer
-from lakeloom.filters.fasttexttrainer import Settings
+from lakeloom.filters.fasttextfile import MAX_BUCKETS, MAX_DIM, MAX_N
 from lakeloom.filters.quality import HIGH, LOW
-from lakeloom.jobs import classifier_scores, labelled
-from lakeloom.jobs.labelled import Samples, Source
+from lakeloom.jobs import classifier_scores, classifier_trainer, samples
+from lakeloom.jobs.classifier_trainer import Settings
+from lakeloom.jobs.samples import Samples, Source
 from lakeloom.lakehouse import wholefile
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import identity
@@ -31,6 +31,13 @@ from lakeloom.train.classifiers import Classifier, TableVersion
 log = logging.getLogger(__name__)
 
 _VERSION = 1  # raise it when the same tables and settings would give another model
+# Settings from 1 to this; some are what a reader of the model takes for sound.
+_MOST = {
+    "dim": MAX_DIM,
+    "word_ngrams": MAX_N,
+    "buckets": MAX_BUCKETS,
+    **dict.fromkeys(["max_pages", "epochs", "min_count", "threads"], 10**9),
+}
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,9 @@ class FitClassifierConfig:
             raise ConfigError(f"fit_classifier.holdout_share={self.holdout_share}: it must be from 0 to below 1")
         if not 0 < self.lr <= 10:
             raise ConfigError(f"fit_classifier.lr={self.lr}: it must be above 0, and 10 at most")
-        for name in ("max_pages", "dim", "epochs", "word_ngrams", "min_count", "buckets", "threads"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"fit_classifier.{name}={getattr(self, name)}: it must be 1 or more")
+        for name, most in _MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise ConfigError(f"fit_classifier.{name}={getattr(self, name)}: it must be from 1 to {most:,}")
 
     @property
     def settings(self) -> Settings:
@@ -75,101 +82,119 @@ class FitClassifierConfig:
         return Settings(self.lr, self.dim, *counts, seed=self.seed, threads=self.threads)
 
 
-def check(_cfg: FitClassifierConfig) -> None:
-    """Refuse a machine without the trainer, before a session is made."""
+def check(cfg: FitClassifierConfig) -> None:
+    """Refuse a machine without what the job needs, before a session is made."""
     if find_spec("floret") is None:
-        raise ConfigError("no trainer: floret has wheels for Python 3.11 and 3.12; pip install floret compiles it here")
+        raise ConfigError(
+            "fit_classifier needs the package floret: pip install floret (from Python 3.13 on that compiles it)"
+        )
+    if cfg.tracking_uri is not None and find_spec("mlflow") is None:
+        raise ConfigError("fit_classifier.tracking_uri needs MLflow: pip install mlflow, or say tracking_uri=null")
 
 
 def run(spark: SparkSession, cfg: FitClassifierConfig) -> Report:
-    """Rows are the pages that were read for the samples; those not used have a text that was used already."""
+    """Rows are the pages read for the samples; not used are those of a text that was, or of a label with max_pages."""
     check(cfg)
     lake = Lakehouse(spark, cfg.lakehouse)
     sources = {
-        HIGH: labelled.source(lake, cfg.positives, cfg.positives_where, cfg.column, "fit_classifier.positives"),
-        LOW: labelled.source(lake, cfg.negatives, cfg.negatives_where, cfg.column, "fit_classifier.negatives"),
+        HIGH: samples.source(lake, cfg.positives, cfg.positives_where, cfg.column, "fit_classifier.positives"),
+        LOW: samples.source(lake, cfg.negatives, cfg.negatives_where, cfg.column, "fit_classifier.negatives"),
     }
     about = [one.identity() for one in sources.values()]
     made_of = identity("classifier", _VERSION, cfg.name, about, cfg.max_pages, cfg.holdout_share, asdict(cfg.settings))
     folder = lake.folder("classifiers")
     pointer = folder / f"{made_of}.json"
-    is_there = pointer.is_file()
+    facts = json.loads(pointer.read_text("utf-8")) if pointer.is_file() else {}
+    is_there = bool(facts) and (folder / facts["file"]).is_file()
     if not is_there:
-        wholefile.write(pointer, json.dumps(_train(lake, cfg, sources, folder), indent=1).encode() + b"\n")
-    facts = json.loads(pointer.read_text("utf-8"))
-    return _report(facts, folder / facts["file"], sources, is_there=is_there)
+        facts = _train(lake, cfg, sources, folder)
+        _save(pointer, facts)
+    if cfg.tracking_uri is not None and _store(cfg.tracking_uri) not in facts["registered"]:
+        facts["registered"][_store(cfg.tracking_uri)] = _register(cfg, sources, facts, folder / facts["file"])
+        _save(pointer, facts)
+    return _report(cfg, facts, folder / facts["file"], sources, is_there=is_there)
+
+
+def _save(pointer: Path, facts: dict[str, Any]) -> None:
+    wholefile.write(pointer, json.dumps(facts, indent=1).encode() + b"\n")
+
+
+def _store(uri: str) -> str:
+    """What a store is known by in a file: its address may hold a password."""
+    return identity("mlflow", uri)
 
 
 def _train(lake: Lakehouse, cfg: FitClassifierConfig, sources: dict[str, Source], folder: Path) -> dict[str, Any]:
-    """Sample, train, measure, register; what there is to say of it."""
+    """Sample, train and measure; what there is to say of it."""
     with TemporaryDirectory(dir=folder, prefix=".partial-") as work:
-        samples = Samples(Path(work, "train.txt"), Path(work, "holdout.txt"), cfg.holdout_share, cfg.max_pages)
-        samples.write(labelled.lines(lake, sources, cfg.max_pages, cfg.seed), list(sources))
-        _check(samples, sources)
-        log.info("training on %s pages", sum(samples.num_pages.values()) - sum(samples.num_held.values()))
+        sample = Samples(Path(work, "train.txt"), Path(work, "holdout.txt"), cfg.holdout_share, cfg.max_pages)
+        sample.write(samples.lines(lake, sources, cfg.max_pages, cfg.seed), list(sources))
+        _check_sample(sample, sources)
+        log.info("training on %s pages", sum(sample.num_pages.values()) - sum(sample.num_held.values()))
         model = Path(work, "model.bin")
-        fasttexttrainer.fit(samples.train, model, cfg.settings, log.info)
+        classifier_trainer.fit(sample.train, model, cfg.settings, log.info)
         with model.open("rb") as file:
             sha = hashlib.file_digest(file, "sha256").hexdigest()
-        scores = classifier_scores.score(model, samples.holdout)
+        scores = classifier_scores.score(model, sample.holdout)
         path = folder / f"{cfg.name}-{sha[:12]}.bin"
         model.replace(path)
-    tables = tuple(
-        TableVersion(label, one.table, one.version, one.where, samples.num_pages[label])
-        for label, one in sources.items()
-    )
-    run_id, version = "", ""
-    if cfg.tracking_uri is not None:
-        settings = {"column": cfg.column, "max_pages": cfg.max_pages, "holdout_share": cfg.holdout_share}
-        made = Classifier(cfg.name, path, sha, settings | asdict(cfg.settings), scores.metrics, tables)
-        run_id, version = classifiers.register(cfg.tracking_uri, cfg.experiment, made)
     return {
         "file": path.name,
         "sha256": sha,
-        "num_read": samples.num_read,
-        "num_in_both": samples.num_in_both,
-        "pages": samples.num_pages,
-        "held_out": samples.num_held,
+        "num_read": sample.num_read,
+        "num_in_both": sample.num_in_both,
+        "pages": sample.num_pages,
+        "held_out": sample.num_held,
         "metrics": scores.metrics,
         "bounds": asdict(scores.bounds()),
-        "mlflow_run": run_id,
-        "model_version": version,
+        "registered": {},
     }
 
 
-def _check(samples: Samples, sources: dict[str, Source]) -> None:
+def _register(cfg: FitClassifierConfig, sources: dict[str, Source], facts: dict[str, Any], path: Path) -> list[str]:
+    """Run and version in MLflow."""
+    tables = [
+        TableVersion(label, one.table, one.version, one.where, facts["pages"].get(label, 0))
+        for label, one in sources.items()
+    ]
+    settings = {"column": cfg.column, "max_pages": cfg.max_pages, "holdout_share": cfg.holdout_share}
+    made = Classifier(cfg.name, path, facts["sha256"], settings | asdict(cfg.settings), facts["metrics"], tuple(tables))
+    return list(classifiers.register(str(cfg.tracking_uri), cfg.experiment, made))
+
+
+def _check_sample(sample: Samples, sources: dict[str, Source]) -> None:
     """Refuse a label without pages to train on."""
     for setting, (label, one) in zip(("positives", "negatives"), sources.items(), strict=True):
-        if samples.num_pages[label] == samples.num_held[label]:
+        num_pages, num_held = sample.num_pages[label], sample.num_held[label]
+        if num_pages == num_held:
             raise ConfigError(
-                f"fit_classifier.{setting}: no page to train on in {one.table}, version {one.version}, "
-                f"where {one.where or 'true'}; see what it has: lakeloom sql"
+                f"fit_classifier.{setting}: no page to train on: {one.table}, version {one.version}, has {num_pages} "
+                f"where {one.where or 'true'}, {num_held} of them held out; choose other rows, or a lower holdout_share"
             )
+        if num_pages < sample.max_pages:
+            log.info("%s: %s pages, fewer than max_pages=%s", setting, num_pages, sample.max_pages)
 
 
-def _report(facts: dict[str, Any], path: Path, sources: dict[str, Source], *, is_there: bool) -> Report:
+def _report(
+    cfg: FitClassifierConfig, facts: dict[str, Any], path: Path, sources: dict[str, Source], *, is_there: bool
+) -> Report:
     """What is stored of a classifier, trained now or before."""
     used = sum(facts["pages"].values())
     said: dict[str, str | int | float] = {
         "classifier": str(path),
         "sha256": facts["sha256"],
+        "positives": f"{sources[HIGH].table}@{sources[HIGH].version}",
+        "negatives": f"{sources[LOW].table}@{sources[LOW].version}",
         **{f"{label}_pages": facts["pages"].get(label, 0) for label in sources},
         "held_out": sum(facts["held_out"].values()),
         "in_both": facts["num_in_both"],
         **{name: round(value, 4) for name, value in facts["metrics"].items()},
         "was_there": int(is_there),
     }
-    if facts["mlflow_run"]:
-        said |= {"mlflow_run": facts["mlflow_run"], "model_version": facts["model_version"]}
-    versions = {one.table: one.version for one in sources.values()}
+    if cfg.tracking_uri is not None:
+        said["mlflow_run"], said["model_version"] = facts["registered"][_store(cfg.tracking_uri)]
     bounds = facts["bounds"]
     sheet = Sheet(bounds["title"], tuple(bounds["columns"]), tuple(map(tuple, bounds["rows"])))
-    return Report(
-        "fit_classifier",
-        facts["num_read"],
-        used,
-        facts["num_read"] - used,
-        versions,
-        said,
-        (sheet,) if sheet.rows else (),
-    )
+    num_read = facts["num_read"]
+    sheets = (sheet,) if sheet.rows else ()
+    return Report("fit_classifier", num_read, used, num_read - used, facts=said, sheets=sheets)

@@ -14,7 +14,7 @@ from pathlib import Path
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import ingest
+from lakeloom.jobs import ingest, shares
 from lakeloom.lakehouse import wholefile
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import identity
@@ -118,9 +118,7 @@ def _in_hash_order(pages: DataFrame, cfg: TokenizerConfig) -> Iterator[str]:
     total = pages.agg(F.sum("num_chars").alias("n")).first()
     share = 1.25 * cfg.sample_chars / max(1, int(total["n"] or 0)) if total else 1.0
     key = F.sha2(F.concat(F.lit(f"tokenizer/{cfg.seed}/"), "doc_id"), 256)
-    # The key's first 52 bits, against the share of them.
-    is_chosen = F.conv(F.substring("key", 1, 13), 16, 10).cast("long") < int(min(share, 1.0) * 2**52)
-    chosen = pages.select("text", key.alias("key")).where(is_chosen).orderBy("key")
+    chosen = pages.select("text", key.alias("key")).where(shares.is_below("key", share)).orderBy("key")
     return (row["text"] for row in chosen.select("text").toLocalIterator())
 
 

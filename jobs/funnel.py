@@ -126,6 +126,7 @@ def run(spark: SparkSession, cfg: FunnelConfig) -> Report:
     found = summaries.summaries(cfg.recipe, _documents(lake, cfg))
     sheets = (steps, *(summaries.sheet(name, summary) for name, summary in found.items()))
     dropped = sum(int(row[3] or 0) for row in steps.rows)
+    # Parts of pages count as rows that came, so that in = out + dropped.
     return Report("funnel", rows_out + dropped, rows_out, dropped, versions, facts, sheets=sheets)
 
 

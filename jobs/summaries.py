@@ -16,8 +16,8 @@ from lakeloom.filters.aggregates import NUM_BINS, PERCENTILES, Summary
 from lakeloom.filters.recipe import Aggregate, Recipe
 from lakeloom.lakehouse.report import Sheet
 
-_MAX_NAMES, _MAX_SHOWN = 1000, 20  # strings counted by themselves, and shown; the rest are counted together, under:
-OTHERS = "(others)"
+_MAX_NAMES, _MAX_SHOWN = 1000, 20  # strings that are counted by themselves, and shown
+OTHERS = "(others)"  # what the rest are counted under
 
 
 def summaries(recipe: Recipe, documents: DataFrame) -> dict[str, Summary]:

@@ -11,7 +11,6 @@ from lakeloom.train import tracking
 if TYPE_CHECKING:
     from mlflow.entities import DatasetInput
 
-_MAX_DIGEST = 36  # characters; MLflow refuses more
 _FOLDER = "model"
 
 
@@ -67,18 +66,6 @@ def register(uri: str, experiment: str, classifier: Classifier) -> tuple[str, st
 
 
 def _input(table: TableVersion) -> "DatasetInput":
-    from mlflow.data.delta_dataset_source import DeltaDatasetSource
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    source = DeltaDatasetSource(path=table.table, delta_table_version=table.version)
-    digest = identity(table.table, table.version, table.where)[:_MAX_DIGEST]
-    said = {
-        "mlflow.data.context": "training",
-        "label": table.label,
-        "source_table": table.table,
-        "source_version": str(table.version),
-        "where": table.where,
-        "num_pages": str(table.num_pages),
-    }
-    dataset = Dataset(table.label, digest, source_type="delta_table", source=source.to_json())
-    return DatasetInput(dataset, [InputTag(key, value) for key, value in said.items()])
+    digest = identity(table.table, table.version, table.where)
+    tags = {"label": table.label, "where": table.where, "num_pages": str(table.num_pages)}
+    return tracking.delta_input(table.label, digest, table.table, table.version, tags)

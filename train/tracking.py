@@ -16,7 +16,7 @@ from lakeloom.lakehouse.shards import DatasetFacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Metric
+    from mlflow.entities import DatasetInput, Metric
     from mlflow.utils.async_logging.run_operations import RunOperations
 
 _FLUSH_S = 5.0
@@ -116,22 +116,22 @@ def start(uri: str | None, experiment_name: str, about: Description, run_id: str
     return Tracker(store, run.info.run_id)
 
 
-def _describe(store: "MlflowClient", run_id: str, about: Description) -> None:
+def delta_input(name: str, digest: str, table: str, version: int, tags: Mapping[str, str]) -> "DatasetInput":
+    """A version of a Delta table as what a run was trained on; `digest` is cut to what MLflow takes."""
     from mlflow.data.delta_dataset_source import DeltaDatasetSource
-    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = DeltaDatasetSource(path=table, delta_table_version=version)
+    dataset = Dataset(name, digest[:_MAX_DIGEST], source_type="delta_table", source=source.to_json())
+    said = {"mlflow.data.context": "training", "source_table": table, "source_version": str(version), **tags}
+    return DatasetInput(dataset, [InputTag(key, value) for key, value in said.items()])
+
+
+def _describe(store: "MlflowClient", run_id: str, about: Description) -> None:
+    from mlflow.entities import Param
 
     store.log_batch(run_id, params=[Param(key, str(value)) for key, value in about.params.items()])
     facts = about.dataset
-    source = DeltaDatasetSource(path=facts.source_table, delta_table_version=facts.source_version)
-    digest = facts.export_id[:_MAX_DIGEST]
-    dataset = Dataset(facts.name, digest, source_type="delta_table", source=source.to_json())
-    said = {
-        "mlflow.data.context": "training",
-        "source_table": facts.source_table,
-        "source_version": str(facts.source_version),
-        "corpus_id": facts.corpus_id,
-        "recipe_hash": facts.recipe_hash,
-        "pool": facts.pool,
-    }
-    tags = [InputTag(key, value) for key, value in said.items()]
-    store.log_inputs(run_id, [DatasetInput(dataset, tags)])
+    tags = {"corpus_id": facts.corpus_id, "recipe_hash": facts.recipe_hash, "pool": facts.pool}
+    read = delta_input(facts.name, facts.export_id, facts.source_table, facts.source_version, tags)
+    store.log_inputs(run_id, [read])

@@ -7,6 +7,7 @@ import pytest
 
 from lakeloom.filters import aggregates, dclm
 from lakeloom.filters.chain import Chain
+from lakeloom.filters.recipe import Aggregate
 
 
 def test_percentiles_are_of_nearest_rank() -> None:
@@ -27,6 +28,17 @@ def test_histograms_of_strings_and_of_numbers() -> None:
 )
 def test_the_best_key_needs_the_threshold(scores: dict[str, float], best: str) -> None:
     assert aggregates.best_key(scores, 0.99, "none") == best
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        *[("en", '"en"'), (3, "3"), (True, "true"), (0.5, "0.5"), (None, None), ([1], None), ({"a": 1}, None)],
+        *[(float("nan"), None), (float("inf"), None)],
+    ],
+)
+def test_what_has_no_place_in_a_summary_is_left_out(value: object, kept: str | None) -> None:
+    assert aggregates.value({"k": value}, Aggregate("step", "k", "histogram")) == kept
 
 
 def test_a_pipelines_aggregates_are_over_the_pages_that_its_step_kept() -> None:

@@ -1,9 +1,8 @@
 """conf/recipe/c4.yaml keeps and drops what C4's paper says, section 2.2."""
 
-from pathlib import Path
-
 import pytest
 
+from lakeloom.lakehouse.errors import ConfigError
 from tests.filters.shipped import verdict
 
 LINES = (
@@ -37,6 +36,7 @@ def words(tmp_path_factory: pytest.TempPathFactory) -> str:
         ("\n".join([PAGE, "And then the master called out: gadzook, my friend."]), "has_bad_word"),
         ("\n".join([PAGE, "And then the master told us all to shut up."]), "has_bad_word"),
         ("\n".join([PAGE, "And then the master called out: gadzooks, my friend."]), None),
+        ("\n".join([PAGE, "The xay and x.y stand side by side here."]), "has_bad_word"),
         ("\n".join([PAGE, "The pair of xzy and xay is no word at all."]), None),
         ("\n".join([PAGE, "It is as they said.[12] No one knows why.[citation needed]"]), None),
         (
@@ -51,10 +51,5 @@ def test_verdicts(words: str, text: str, expected: str | None) -> None:
 
 
 def test_the_list_is_asked_for() -> None:
-    with pytest.raises(Exception, match=r"recipe.words=PATH .*LDNOOBW"):
+    with pytest.raises(ConfigError, match=r"recipe.words=PATH .*LDNOOBW"):
         verdict("c4", PAGE)
-
-
-def test_the_list_counts_by_its_content(words: str) -> None:
-    assert Path(words).is_file()
-    assert verdict("c4", PAGE + "\nThe xay and x.y stand side by side here.", words=words) == "has_bad_word"

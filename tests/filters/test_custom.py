@@ -61,8 +61,8 @@ def test_parts_of_a_split_page_are_rows_after_the_batch(folder: Path) -> None:
     count = {"func": "page_length_filter", "length_type": "char", "min_length": 2}
     done = apply(folder, ["a bb", "c", "dd ee ff"], {"func": "word_counter_enricher", "key": "n"}, split, split, count)
     assert done.origin.to_pylist() == [0, 1, 2, 0, 2, 2]
-    assert done.split_at.to_pylist()[:3] == [None] * 3
-    assert all(step is not None for step in done.split_at.to_pylist()[3:])
+    assert done.split_at.to_pylist() == [None, None, None, 1, 1, 2]
+    assert done.parent.to_pylist() == [0, 1, 2, 0, 2, 4]
     assert done.text.to_pylist() == [None, None, "dd", "bb", "ee", "ff"]
     assert done.dropped_by.to_pylist() == ["page_length_filter", "page_length_filter", None, None, None, None]
     assert [dict(row).get("page_length_filter") for row in done.signals.to_pylist()] == [1, 1, 2, 2, 2, 2]

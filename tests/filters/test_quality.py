@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lakeloom.filters.quality import high_quality_probability
+from lakeloom.filters.quality import as_lines, high_quality_probability
 from lakeloom.filters.textindex import TextIndex
 from tests.filters.models import QUALITY, WORDS, Kind, library, model_file
 
@@ -61,8 +62,9 @@ def test_every_page_has_the_librarys_probability(models: list[Path], texts: list
         assert found == [expected(path, text) for text in texts]
 
 
-def test_a_text_cut_inside_a_line_separator_is_read_to_its_end(models: list[Path]) -> None:
-    texts = pa.array(["the", "the\u2028", "the\xe2", "loom\xc2"], pa.string())
-    for number in range(len(texts)):
-        (found,) = high_quality_probability(TextIndex.of(texts[number : number + 1]), model_file=models[0]).to_pylist()
-        assert found == expected(models[0], texts[number].as_py())
+def test_a_text_cut_inside_a_line_separator_is_read_to_its_end() -> None:
+    for text, cuts in (("the\u2028", (4, 5)), ("the\x85", (4,))):
+        data = np.frombuffer(text.encode(), np.uint8)
+        for end in cuts:
+            assert as_lines(data, np.array([0]), np.array([end])).tobytes() == data.tobytes()
+        assert as_lines(data, np.array([0]), np.array([len(data)])).tobytes().strip() == b"the"

@@ -77,7 +77,7 @@ def test_bounds_that_no_value_keeps_are_refused(bounds: dict[str, float], is_pos
     if is_possible:
         assert dict(recipe(step).steps[0].bounds) == bounds
         return
-    with pytest.raises(ConfigError, match=r"step 0 \(num_tokens\): no value keeps all of"):
+    with pytest.raises(ConfigError, match=r"step 0 \(num_tokens\): no value is within"):
         recipe(step)
 
 

@@ -38,7 +38,7 @@ def test_long_runs_of_a_sign_are_cut_and_the_count_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize("sign", ["!", "#", "(", '"', ".", "\u2026", "\u2014"])
-def test_a_million_of_one_sign_takes_no_second(sign: str) -> None:
+def test_a_million_of_one_sign_takes_less_than_a_second(sign: str) -> None:
     started = time.process_time()
     assert num_sentences(TextIndex.of(pa.array([sign * 1_000_000]))).to_pylist() == [1]
     assert time.process_time() - started < 1

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from lakeloom.jobs.classifier_scores import Scores
 
@@ -25,19 +24,27 @@ def test_metrics(positives: list[float], negatives: list[float], expected: dict[
     assert scores(positives, negatives).metrics == pytest.approx(expected)
 
 
-def test_the_area_is_scikit_learns() -> None:
+def test_the_area_is_the_chance_that_a_good_page_is_above_another() -> None:
     rng = np.random.default_rng(0)
-    made = Scores(rng.integers(0, 20, 300) / 20, rng.integers(0, 15, 200) / 20)
-    labels = [1] * 300 + [0] * 200
-    expected = roc_auc_score(labels, np.concatenate([made.positives, made.negatives]))
-    assert made.metrics["auc"] == pytest.approx(expected)
+    made = Scores(rng.integers(0, 20, 30) / 20, rng.integers(0, 15, 40) / 20)
+    wins = [
+        1.0 if good > other else 0.5 if good == other else 0.0 for good in made.positives for other in made.negatives
+    ]
+    assert made.metrics["auc"] == pytest.approx(sum(wins) / len(wins))
 
 
 def test_a_bound_keeps_its_share_of_the_others() -> None:
     made = Scores(np.linspace(0.5, 1, 100), np.linspace(0, 0.995, 200))
-    rows = {row[0]: row[1:] for row in made.bounds().rows}
-    for share in (0.5, 0.2, 0.1, 0.05, 0.01):
-        bound, kept = rows[f"{share:.0%}"]
-        assert (made.negatives >= float(bound or 0)).sum() == round(200 * share)
-        assert kept == f"{(made.positives >= float(bound or 0)).mean():.1%}"
+    rows = made.bounds().rows
+    assert [row[1] for row in rows] == ["50.0%", "20.0%", "10.0%", "5.0%", "1.0%"]
+    for bound, others, good in rows:
+        assert others == f"{(made.negatives >= float(bound or 0)).mean():.1%}"
+        assert good == f"{(made.positives >= float(bound or 0)).mean():.1%}"
     assert scores([0.5], []).bounds().rows == ()
+
+
+def test_few_or_equal_pages_have_fewer_bounds() -> None:
+    few = scores([0.9], [0.1, 0.2, 0.3, 0.4, 0.5]).bounds().rows
+    assert few == ((0.4, "40.0%", "100.0%"), (0.5, "20.0%", "100.0%"))
+    ties = scores([0.9], [0.2] * 10).bounds().rows
+    assert ties == ((0.2, "100.0%", "100.0%"),)

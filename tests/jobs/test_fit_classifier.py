@@ -8,12 +8,11 @@ from pathlib import Path
 import fasttext
 import pytest
 from mlflow import MlflowClient
-from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, curate, fit_classifier, labelled
+from lakeloom.jobs import cli, curate, fit_classifier, samples
 from lakeloom.jobs.fit_classifier import FitClassifierConfig
-from lakeloom.jobs.labelled import Samples, Source
+from lakeloom.jobs.samples import Samples, Source
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.store import Lakehouse
 
@@ -138,10 +137,13 @@ MISTAKES = [
     ("positives=gold.corpus", "is empty"),
     ("positives_where=pool = ", "positives_where: "),
     ("positives_where=pol = 'good'", "pol"),
-    ("positives_where=pool = 'godo'", "positives: no page to train on in bronze.pages"),
+    ("positives_where=pool = 'godo'", "positives: no page to train on: bronze.pages, version 2, has 0 where"),
     ("column=txt", "nearest: text"),
     ("holdout_share=1", "from 0 to below 1"),
-    ("epochs=0", "1 or more"),
+    ("epochs=0", "from 1 to"),
+    ("dim=5000", "from 1 to 4,096"),
+    ("word_ngrams=21", "from 1 to 20"),
+    ("buckets=300000000", "from 1 to 134,217,728"),
     ("lr=0", "above 0"),
     ("name=a/b", "letters, digits"),
 ]
@@ -159,20 +161,43 @@ def test_a_mistake_is_one_line_and_leaves_nothing(lake: Lakehouse) -> None:
 def test_a_sample_is_bounded_and_what_looks_like_a_label_is_left_out(lake: Lakehouse, tmp_path: Path) -> None:
     add(lake, "good", [f"__label__cc good\u2028{number} __label__x\t__label__y" for number in range(2000)])
     sources = {"hq": Source("bronze.pages", lake.version("bronze.pages"), "pool = 'good'", "text")}
-    samples = Samples(tmp_path / "train", tmp_path / "holdout", holdout_share=0.25, max_pages=400)
-    samples.write(labelled.lines(lake, sources, 400, seed=0), list(sources))
-    train, holdout = (path.read_text().splitlines() for path in (samples.train, samples.holdout))
+    sample = Samples(tmp_path / "train", tmp_path / "holdout", holdout_share=0.25, max_pages=400)
+    sample.write(samples.lines(lake, sources, 400, seed=0), list(sources))
+    train, holdout = (path.read_text().splitlines() for path in (sample.train, sample.holdout))
     assert len(train) + len(holdout) == 400
-    assert len(holdout) == samples.num_held["hq"] == pytest.approx(100, abs=40)
-    assert samples.num_read < 700
+    assert len(holdout) == sample.num_held["hq"] == pytest.approx(100, abs=40)
+    assert sample.num_read < 700
     for line in train + holdout:
         assert line.split()[:2] == ["__label__hq", "good"]
         assert line.count("__label__") == 1
 
 
-def test_the_session_is_not_needed_to_refuse_a_machine_without_the_trainer(
-    spark: SparkSession, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_registration_that_failed_is_made_up_for(
+    lake: Lakehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    tables(lake)
+    sha = fit_classifier.run(lake.spark, config(lake)).facts["sha256"]
+    uri = f"fit_classifier.tracking_uri=sqlite:///{tmp_path / 'mlflow.db'}"
+    with monkeypatch.context() as patch:
+        patch.setattr("lakeloom.train.classifiers.register", lambda *_: (_ for _ in ()).throw(OSError("no store")))
+        with pytest.raises(OSError, match="no store"):
+            fit_classifier.run(lake.spark, config(lake, uri))
+    for _ in range(2):
+        facts = fit_classifier.run(lake.spark, config(lake, uri)).facts
+        assert (facts["sha256"], facts["was_there"], facts["model_version"]) == (sha, 1, "1")
+    Path(str(facts["classifier"])).unlink()
+    assert fit_classifier.run(lake.spark, config(lake)).facts["was_there"] == 0
+    assert Path(str(facts["classifier"])).is_file()
+
+
+def test_a_machine_without_the_trainer_or_the_store_is_refused(
+    lake: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_store = config(lake, "fit_classifier.tracking_uri=sqlite:///m.db")
     monkeypatch.setattr(fit_classifier, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="no trainer"):
-        fit_classifier.check(config(Lakehouse(spark, cli.load("curate", f"lakehouse.root={tmp_path}").lakehouse)))
+    with pytest.raises(ConfigError, match="needs the package floret"):
+        fit_classifier.check(config(lake))
+    monkeypatch.setattr(fit_classifier, "find_spec", lambda name: None if name == "mlflow" else name)
+    with pytest.raises(ConfigError, match="needs MLflow"):
+        fit_classifier.check(with_store)
+    fit_classifier.check(config(lake))

@@ -19,14 +19,14 @@ from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from lakeloom.filters.quality import one_line
+from lakeloom.jobs import shares
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tables import TABLES
 
-_DIGITS, _BITS = 13, 52  # hex digits of a hash that are compared with a share, and their bits
 _LABEL_LIKE = r"(^|[\x00\t-\r ])__label__[^\x00\t-\r ]*"
-_SPARE = 1.25  # of the sample's share of a table: what is sorted for a sample, so that it is not too small
+_SPARE = 1.25  # times max_pages are sorted, since equal and blank texts fall out
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,12 @@ def source(lake: Lakehouse, table: str, where: str, column: str, setting: str) -
     if chosen > newest:
         raise ConfigError(f"{setting}: {name} has no version {chosen}, its newest is {newest}")
     found = Source(name, chosen, where, column)
-    _rows(lake, found, setting)
+    try:
+        _ = _rows(lake, found).schema  # on a cluster elsewhere nothing is looked at before
+    except PySparkException as error:
+        raise ConfigError(f"{setting}_where: {str(error).strip().splitlines()[0]}") from error
+    except ConfigError as error:
+        raise ConfigError(f"{setting}: {error}") from error
     return found
 
 
@@ -72,19 +77,16 @@ def _newest(lake: Lakehouse, folder: str, setting: str) -> int:
     return int(row["version"])
 
 
-def _rows(lake: Lakehouse, one: Source, setting: str = "") -> DataFrame:
-    """The source's texts. What Spark refuses of the user's words is a ConfigError in one line."""
+def _rows(lake: Lakehouse, one: Source) -> DataFrame:
+    """The source's texts."""
     if one.table in TABLES:
         rows = lake.read(one.table, one.version)
     else:
         rows = lake.spark.read.format("delta").option("versionAsOf", one.version).load(one.table)
     if one.column not in rows.columns:
-        raise unknown("column", one.column, rows.columns, f"{setting}, {one.table}")
-    try:
-        rows = rows.where(one.where) if one.where else rows
-        return rows.select(F.col(one.column).cast("string").alias("text")).where(F.col("text").isNotNull())
-    except PySparkException as error:
-        raise ConfigError(f"{setting}_where: {str(error).strip().splitlines()[0]}") from error
+        raise unknown("column", one.column, rows.columns, one.table)
+    rows = rows.where(one.where) if one.where else rows
+    return rows.select(F.col(one.column).cast("string").alias("text")).where(F.col("text").isNotNull())
 
 
 def lines(lake: Lakehouse, sources: Mapping[str, Source], max_pages: int, seed: int) -> Iterator[Row]:
@@ -100,11 +102,10 @@ def lines(lake: Lakehouse, sources: Mapping[str, Source], max_pages: int, seed: 
 
 
 def _sampled(rows: DataFrame, max_pages: int, seed: int) -> DataFrame:
-    """Texts whose key's first bits are below the sample's share of the table, and a tenth of a thousandth on top."""
-    share = min(1.0, _SPARE * max_pages / max(1, rows.count()) + 1e-4)
+    """Texts whose keys are below the sample's share of the table."""
+    share = _SPARE * max_pages / max(1, rows.count()) + 1e-4  # chance weighs more in a small share
     key = F.sha2(F.concat(F.lit(f"classifier/{seed}/"), F.sha2("text", 256)), 256)
-    is_chosen = F.conv(F.substring("key", 1, _DIGITS), 16, 10).cast("long") < int(share * 2**_BITS)
-    chosen = rows.select(key.alias("key"), "text").where(is_chosen)
+    chosen = rows.select(key.alias("key"), "text").where(shares.is_below("key", share))
 
     def to_lines(parts: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for part in parts:
@@ -137,7 +138,7 @@ class Samples:
                 self.num_in_both += len({row["label"] for row in found}) > 1
                 label = str(found[0]["label"])
                 if self.num_pages[label] < self.max_pages:
-                    is_held = int(key[-_DIGITS:], 16) < self.holdout_share * 2**_BITS
+                    is_held = shares.ends_below(key, self.holdout_share)
                     self.num_pages[label] += 1
                     self.num_held[label] += is_held
                     (holdout if is_held else train).write(f"__label__{label} {found[0]['line']}\n")

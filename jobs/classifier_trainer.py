@@ -1,6 +1,6 @@
 """A classifier of texts, trained by fastText's own code (floret, its build that is kept up) and written in its format.
 
-It is a process of its own, python -m lakeloom.filters.fasttexttrainer SETTINGS: nothing could interrupt it in ours, and
+It is a process of its own, python -m lakeloom.jobs.classifier_trainer SETTINGS: nothing could interrupt it in ours, and
 its memory (vectors of all words and buckets) goes with it. One thread gives the same model each time, several do not:
 they write to the same vectors without locks.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from lakeloom.filters import fasttextfile
+from lakeloom.filters import fasttextwriter
 from lakeloom.lakehouse.errors import Incomplete
 
 
@@ -36,7 +36,7 @@ def fit(lines: Path, path: Path, settings: Settings, watch: Callable[[str], None
     Raises Incomplete with the trainer's last words if it fails.
     """
     request = json.dumps({"lines": str(lines), "path": str(path), "settings": asdict(settings)})
-    command = [sys.executable, "-m", "lakeloom.filters.fasttexttrainer", request]
+    command = [sys.executable, "-m", "lakeloom.jobs.classifier_trainer", request]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:  # noqa: S603
         last = ""
         try:
@@ -52,8 +52,8 @@ def fit(lines: Path, path: Path, settings: Settings, watch: Callable[[str], None
         raise Incomplete(f"the trainer of {path.name} ended with exit code {process.returncode}: {last}")
 
 
-def train(lines: Path, path: Path, settings: Settings) -> None:
-    """The same in this process."""
+def _train(lines: Path, path: Path, settings: Settings) -> None:
+    """Train and write in this process."""
     import floret
 
     model = floret.train_supervised(
@@ -74,13 +74,13 @@ def train(lines: Path, path: Path, settings: Settings) -> None:
     labels, label_counts = model.get_labels(include_freq=True)
     matrices = model.get_input_matrix(), model.get_output_matrix()
     counts = settings.epochs, settings.min_count, settings.word_ngrams
-    trained = fasttextfile.Trained(words, word_counts, labels, label_counts, *matrices, *counts)
-    fasttextfile.write(path, trained)
+    trained = fasttextwriter.Trained(words, word_counts, labels, label_counts, *matrices, *counts)
+    fasttextwriter.write(path, trained)
 
 
 def _main() -> None:
     request = json.loads(sys.argv[1])
-    train(Path(request["lines"]), Path(request["path"]), Settings(**request["settings"]))
+    _train(Path(request["lines"]), Path(request["path"]), Settings(**request["settings"]))
 
 
 if __name__ == "__main__":
