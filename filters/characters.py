@@ -96,7 +96,8 @@ def decode(data: Bytes, place: int, end: int) -> tuple[int, int]:
     if first < 0xF0 and place + 2 < end:
         return (first & 0x0F) << 12 | second << 6 | third, 3
     if place + 3 < end:
-        return (first & 0x07) << 18 | second << 12 | third << 6 | integer(data[place + 3]) & 0x3F, 4
+        code = (first & 0x07) << 18 | second << 12 | third << 6 | integer(data[place + 3]) & 0x3F
+        return code if code < _NUM_CODE_POINTS else 0xFFFD, 4  # beyond it the tables end, and bytes may be no UTF-8
     return 0xFFFD, 1
 
 

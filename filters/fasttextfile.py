@@ -23,11 +23,11 @@ HASH_BASIS, _PRIME = np.uint32(2166136261), np.uint32(16777619)
 MAGIC, VERSION = 793_712_314, 12
 SOFTMAX, SUPERVISED = 3, 3
 _HIERARCHICAL, _CODES = 1, 256
-_LABEL = "__label__"
+LABEL = "__label__"  # begins each label, unless its trainer was told another prefix
 _MIN_ENTRY = 10  # bytes of an entry of the dictionary: NUL, count, type
 _FREE = 10**15  # what an inner node that is not made yet counts
 # Of a well-formed file; more would be a foreign one, and a very long wait.
-_MAX_ENTRIES, MAX_BUCKETS, MAX_DIM, MAX_N, _MAX_WORD = 1 << 26, 1 << 27, 1 << 12, 20, 1 << 14
+_MAX_ENTRIES, MAX_BUCKETS, MAX_DIM, MAX_N = 1 << 26, 1 << 27, 1 << 12, 20
 
 
 class Model(NamedTuple):
@@ -71,24 +71,27 @@ class _Reader:
         self.place += size
         return found
 
-    def number(self, kind: str, at_most: int) -> int:
+    def number(self, kind: str, at_most: int, at_least: int = 0) -> int:
         """One whole number of a sound size."""
         value = int(self.take(kind, 1)[0])
-        if value > at_most:
-            raise ConfigError(f"{self.path}: {value:,} at byte {self.place:,} is more than {at_most:,}; no sound model")
+        if not at_least <= value <= at_most:
+            bounds = f"from {at_least:,} to {at_most:,}"
+            raise ConfigError(f"{self.path}: {value:,} at byte {self.place:,} is not {bounds}; no sound model")
         return value
 
 
 def read(path: Path) -> tuple[list[str], Model]:
-    """Labels without their prefix, and the arrays. Raises ConfigError for a broken file, Unsupported."""
+    """Labels and the arrays. Raises ConfigError for a broken file, Unsupported."""
     reader = _Reader(np.memmap(path, np.uint8, "r") if path.stat().st_size else np.zeros(0, np.uint8), path)
     magic, version = reader.take("<i4", 2)
     if magic != MAGIC:
         raise ConfigError(f"{path}: no model of fastText's")
     dim, _, _, _, _, word_ngrams, loss, kind, num_buckets, min_n, max_n, _ = reader.take("<i4", 12).tolist()
     reader.take("<f8", 1)
-    if kind != SUPERVISED or version != VERSION:
-        raise Unsupported(f"{path}: model {kind}, version {version}")
+    if kind != SUPERVISED:
+        raise ConfigError(f"{path}: vectors of words, which tell no labels; give a classifier")
+    if version != VERSION:
+        raise Unsupported(f"{path}: version {version}")
     longest = max(max_n, word_ngrams)
     least = int(max_n > 0 or word_ngrams > 1)  # without n-grams there are no buckets
     if not (0 < dim <= MAX_DIM and least <= num_buckets <= MAX_BUCKETS and min_n >= 0 and longest <= MAX_N):
@@ -97,8 +100,9 @@ def read(path: Path) -> tuple[list[str], Model]:
     num_words = len(ends) - 1
     vectors = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
     outputs = _matrix(reader, is_quantized=bool(reader.take("u1", 1)[0]))
-    if loss not in (_HIERARCHICAL, SOFTMAX):  # only now: the library doesn't look whether its file is whole
-        raise Unsupported(f"{path}: loss {loss}")
+    is_known = loss in (_HIERARCHICAL, SOFTMAX) and all(label.startswith(LABEL) for label in labels)
+    if not is_known:  # only now: the library doesn't look whether its file is whole
+        raise Unsupported(f"{path}: loss {loss}, labels such as {labels[0]}")
     is_softmax = loss == SOFTMAX
     left, right = (np.zeros(0, np.int32), np.zeros(0, np.int32)) if is_softmax else _tree(counts)
     kept = np.zeros(0, np.int32)
@@ -112,6 +116,7 @@ def read(path: Path) -> tuple[list[str], Model]:
     if not vectors.shape[1] == outputs.shape[1] == dim:
         raise ConfigError(f"{path}: vectors of {vectors.shape[1]} and {outputs.shape[1]} dimensions, not {dim}")
     bits = np.packbits(kept >= 0, bitorder="little")
+    outputs = outputs[: len(labels)] if is_softmax else outputs
     slots, arrays = _slots(words, ends), (kept, bits, vectors, outputs, left, right)
     return labels, Model(words, ends, slots, num_words, min_n, max_n, num_buckets, word_ngrams, is_softmax, *arrays)
 
@@ -120,8 +125,8 @@ def _dictionary(reader: _Reader) -> tuple[Bytes, Ints, list[str], list[int], Num
     """Words and their ends, labels, how often each was seen, and the kept buckets with their places (None: all)."""
     num_entries, num_words, num_labels = (reader.number("<i4", _MAX_ENTRIES) for _ in range(3))
     reader.take("<i8", 1)
-    num_pruned = reader.number("<i8", MAX_BUCKETS)
-    if num_entries < 0 or num_entries * _MIN_ENTRY > len(reader.data) - reader.place:
+    num_pruned = reader.number("<i8", MAX_BUCKETS, at_least=-1)
+    if num_entries * _MIN_ENTRY > len(reader.data) - reader.place:
         raise ConfigError(f"{reader.path}: cut short: {num_entries:,} words do not go into it")
     rows = np.empty((4, num_entries), np.int64)
     stop = _entries(reader.data, reader.place, rows)
@@ -132,7 +137,7 @@ def _dictionary(reader: _Reader) -> tuple[Bytes, Ints, list[str], list[int], Num
         raise ConfigError(f"{reader.path}: a word was seen {seen.max():,} times; no sound model")
     is_label = types != 0
     names = [reader.data[start:end].tobytes() for start, end in zip(starts[is_label], ends[is_label], strict=True)]
-    labels = [name.decode("utf-8", "replace").removeprefix(_LABEL) for name in names]
+    labels = [name.decode("utf-8", "replace") for name in names]
     if (num_entries - len(labels), len(labels)) != (num_words, num_labels) or not labels:
         raise ConfigError(
             f"{reader.path}: {num_entries - len(labels)} words, {len(labels)} labels are not as many as it says"
@@ -148,7 +153,7 @@ def _entries(data: Bytes, place: int, rows: Ints) -> int:
     """Start, end, count and type of each entry of the dictionary; where they end, or minus where one is broken."""
     for number in range(rows.shape[1]):
         rows[0, number] = place
-        limit = min(len(data) - _MIN_ENTRY + 1, place + _MAX_WORD)
+        limit = len(data) - _MIN_ENTRY + 1
         while place < limit and data[place]:
             place += 1
         if place >= limit:
@@ -205,7 +210,7 @@ def _centroids(reader: _Reader, codes: Bytes, num_rows: int, dim: int) -> Floats
 
 @kernel
 def _slots(words: Bytes, ends: Ints) -> Numbers:
-    """Words by their hash in an open table, at most half full, of a power of two slots."""
+    """Words by their hash in an open table, at most half full, of a power of two slots; of equal words the last."""
     num_slots = 4
     while num_slots < 2 * len(ends):
         num_slots *= 2
@@ -215,10 +220,25 @@ def _slots(words: Bytes, ends: Ints) -> Numbers:
         for place in range(ends[number], ends[number + 1]):
             value = hashed(value, words[place])
         slot = integer(value) & (num_slots - 1)
+        size, word = ends[number + 1] - ends[number], words[ends[number] : ends[number + 1]]
         while slots[slot] >= 0:
+            other = integer(slots[slot])
+            if ends[other + 1] - ends[other] == size and equals(words, ends[other], size, word):
+                break
             slot = (slot + 1) & (num_slots - 1)
         slots[slot] = number
     return slots
+
+
+@kernel
+def equals(data: Bytes, start: int, size: int, word: Bytes) -> bool:
+    """Whether data[start:start + size] is the word."""
+    if size != len(word):
+        return False
+    same = 0
+    while same < size and data[start + same] == word[same]:
+        same += 1
+    return same == size
 
 
 @kernel

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from lakeloom.filters.fasttextfile import HASH_BASIS, Floats, Model, Numbers, hashed
+from lakeloom.filters.fasttextfile import HASH_BASIS, Floats, Model, Numbers, equals, hashed
 from lakeloom.filters.kernel import Bytes, Hashes, Ints, integer, kernel
 
 _LF, _BEGIN, _END = b"\n<>"
@@ -64,7 +64,7 @@ def _tokens(data: Bytes, start: int, end: int, line: Bytes, bounds: Ints) -> int
             bounds[num_tokens] = begin
             num_tokens += 1
             line[begin + size + 1] = _END
-            if _is(line, begin + 1, size, _EOS):  # it ends the line wherever it stands
+            if equals(line, begin + 1, size, _EOS):  # it ends the line wherever it stands
                 bounds[num_tokens] = begin + size + 2
                 return num_tokens
             begin += size + 2
@@ -74,17 +74,6 @@ def _tokens(data: Bytes, start: int, end: int, line: Bytes, bounds: Ints) -> int
     line[begin + 1 : begin + 1 + len(_EOS)] = _EOS
     bounds[num_tokens + 1] = begin + len(_EOS) + 2
     return num_tokens + 1
-
-
-@kernel
-def _is(data: Bytes, start: int, size: int, word: Bytes) -> bool:
-    """Whether data[start:start + size] is the word."""
-    if size != len(word):
-        return False
-    same = 0
-    while same < size and data[start + same] == word[same]:
-        same += 1
-    return same == size
 
 
 @kernel
@@ -103,7 +92,7 @@ def _add_tokens(line: Bytes, bounds: Ints, num_tokens: int, model: Model, hidden
             num_inputs += 1
         elif _is_label(line, begin, end):
             continue
-        if max_n > 0 and not _is(line, begin + 1, end - begin - 2, _EOS):
+        if max_n > 0 and not equals(line, begin + 1, end - begin - 2, _EOS):
             num_inputs += _add_ngrams(
                 line, begin, end, min_n, max_n, num_words, num_buckets, kept, is_kept, vectors, hidden
             )
@@ -113,7 +102,7 @@ def _add_tokens(line: Bytes, bounds: Ints, num_tokens: int, model: Model, hidden
 @kernel
 def _is_label(line: Bytes, begin: int, end: int) -> bool:
     """Whether a token, with its marks, begins as a label does; those are no words."""
-    return bool(end - begin - 2 >= len(_LABEL) and _is(line, begin + 1, len(_LABEL), _LABEL))
+    return bool(end - begin - 2 >= len(_LABEL) and equals(line, begin + 1, len(_LABEL), _LABEL))
 
 
 @kernel
@@ -170,7 +159,7 @@ def _find(line: Bytes, begin: int, end: int, words: Bytes, word_ends: Ints, slot
     slot = integer(value) & last
     while slots[slot] >= 0:
         number = integer(slots[slot])
-        if _is(line, begin, end - begin, words[word_ends[number] : word_ends[number + 1]]):
+        if equals(line, begin, end - begin, words[word_ends[number] : word_ends[number + 1]]):
             return number
         slot = (slot + 1) & last
     return -1
@@ -261,7 +250,7 @@ def _best_row(model: Model, hidden: Floats) -> tuple[int, np.float32]:
             outputs[row] += model.outputs[row, nth] * hidden[nth]
     most, total = outputs.max(), np.float32(0)
     for row in range(len(outputs)):
-        outputs[row] = np.float32(math.exp(outputs[row] - most))
+        outputs[row] = np.float32(math.exp(np.float64(outputs[row] - most)))  # as the library does, not in 32 bits
         total += outputs[row]
     best, score = -1, np.float32(0)
     for row in range(len(outputs)):

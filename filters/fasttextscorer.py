@@ -18,7 +18,6 @@ from lakeloom.filters.kernel import Bytes, Doubles, Ints
 Best = tuple[list[str | None], Doubles]  # of each text the likeliest label, None without any, and its probability
 Scorer = Callable[[Bytes, Ints, Ints], Best]
 
-_LABEL = "__label__"
 _LF = 10
 
 
@@ -26,7 +25,7 @@ _LF = 10
 def scorer(path: Path) -> Scorer:
     """A function of a buffer of UTF-8 and its texts' starts and ends; made once a process.
 
-    Labels come without their prefix. As fastText reads one line, newlines are left out and glue what is beside them.
+    As fastText reads one line, newlines are left out and glue what is beside them.
     """
     try:
         names, arrays = fasttextfile.read(path)
@@ -47,7 +46,7 @@ def _by_library(path: Path) -> Scorer:
     def score(data: Bytes, starts: Ints, ends: Ints) -> Best:
         spans = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         found = [model.predict(span[span != _LF].tobytes().decode()) for span in spans]
-        labels = [names[0].removeprefix(_LABEL) if names else None for names, _ in found]
+        labels = [names[0] if names else None for names, _ in found]
         return labels, np.array([scores[0] if scores else 0.0 for _, scores in found], np.float64)
 
     return score

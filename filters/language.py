@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from lakeloom.filters.fasttextfile import LABEL
 from lakeloom.filters.fasttextscorer import scorer
 from lakeloom.filters.kernel import Bytes, Ints, Mask, kernel
 from lakeloom.filters.steps import signal
@@ -28,7 +29,7 @@ def language_score(index: TextIndex, *, language: str) -> pa.DoubleArray:
     replaced: words across lines are glued.
     """
     labels, scores = scorer(_shipped())(index.data, index.starts, index.ends)
-    is_it = np.array([label == language for label in labels], np.bool_)
+    is_it = np.array([label == LABEL + language for label in labels], np.bool_)
     return index.doubles(np.where(is_it & ~are_blank(index.data, index.starts, index.ends), scores, 0.0))
 
 
@@ -58,7 +59,7 @@ def top_language(line: str, model_file: Path | None = None) -> dict[str, float]:
         raise ValueError("fastText reads one line at a time, and this text has a newline")
     data = np.frombuffer(line.encode(), np.uint8)
     (label,), scores = scorer(model_file or _shipped())(data, np.zeros(1, np.int64), np.array([len(data)]))
-    return {} if label is None else {label: float(scores[0])}
+    return {} if label is None else {label.removeprefix(LABEL): float(scores[0])}
 
 
 @cache  # finding it takes as long as a page's language

@@ -8,6 +8,7 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 
 from lakeloom.filters import resources
+from lakeloom.filters.fasttextfile import LABEL
 from lakeloom.filters.fasttextscorer import scorer
 from lakeloom.filters.kernel import Bytes, Ints, kernel
 from lakeloom.filters.steps import signal
@@ -25,7 +26,7 @@ def high_quality_probability(index: TextIndex, *, model_file: Path) -> pa.Double
     """
     starts, ends = index.stripped()
     labels, scores = scorer(model_file)(as_lines(index.data, starts, ends), starts, ends)
-    is_low = np.array([label == LOW for label in labels], np.bool_)
+    is_low = np.array([label == LABEL + LOW for label in labels], np.bool_)
     is_any = np.array([label is not None for label in labels], np.bool_)
     return index.doubles(np.where(is_any, np.where(is_low, 1.0 - scores, scores), np.nan))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from lakeloom.filters.fasttextfile import LABEL
 from lakeloom.filters.kernel import Doubles
 from lakeloom.filters.quality import HIGH, high_quality_probability
 from lakeloom.filters.textindex import TextIndex
@@ -63,7 +64,7 @@ def score(model: Path, holdout: Path) -> Scores:
         while chunk := list(islice(file, _CHUNK)):
             labels, texts = zip(*(line.rstrip("\n").split(" ", 1) for line in chunk), strict=True)
             scores = high_quality_probability(TextIndex.of(pa.array(texts, pa.string())), model_file=model)
-            is_good = np.array([label == f"__label__{HIGH}" for label in labels])
+            is_good = np.array([label == LABEL + HIGH for label in labels])
             numbers = scores.to_numpy(zero_copy_only=False)
             found[True].append(numbers[is_good])
             found[False].append(numbers[~is_good])

@@ -18,6 +18,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from lakeloom.filters.fasttextfile import LABEL
 from lakeloom.filters.quality import one_line
 from lakeloom.jobs import shares
 from lakeloom.lakehouse.errors import ConfigError, unknown
@@ -25,7 +26,7 @@ from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tables import TABLES
 
-_LABEL_LIKE = r"(^|[\x00\t-\r ])__label__[^\x00\t-\r ]*"
+_LABEL_LIKE = rf"(^|[\x00\t-\r ]){LABEL}[^\x00\t-\r ]*"
 _SPARE = 1.25  # times max_pages are sorted, since equal and blank texts fall out
 
 
@@ -86,7 +87,9 @@ def _rows(lake: Lakehouse, one: Source) -> DataFrame:
     if one.column not in rows.columns:
         raise unknown("column", one.column, rows.columns, one.table)
     rows = rows.where(one.where) if one.where else rows
-    return rows.select(F.col(one.column).cast("string").alias("text")).where(F.col("text").isNotNull())
+    return rows.select(F.make_valid_utf8(F.col(one.column).cast("string")).alias("text")).where(
+        F.col("text").isNotNull()
+    )
 
 
 def lines(lake: Lakehouse, sources: Mapping[str, Source], max_pages: int, seed: int) -> Iterator[Row]:
@@ -141,6 +144,6 @@ class Samples:
                     is_held = shares.ends_below(key, self.holdout_share)
                     self.num_pages[label] += 1
                     self.num_held[label] += is_held
-                    (holdout if is_held else train).write(f"__label__{label} {found[0]['line']}\n")
+                    (holdout if is_held else train).write(f"{LABEL}{label} {found[0]['line']}\n")
                 elif all(self.num_pages[one] >= self.max_pages for one in labels):
                     return

@@ -65,3 +65,13 @@ def test_strip_is_that_of_python(text: str) -> None:
     data = np.frombuffer(text.encode(), np.uint8)
     start, end = chars.strip(data, 0, len(data), chars.characters())
     assert data[start:end].tobytes().decode() == text.strip()
+
+
+@given(st.binary(max_size=40))
+def test_bytes_that_are_no_utf8_are_walked_within_the_tables(data: bytes) -> None:
+    given, place, end = np.frombuffer(data + b"abc", np.uint8), 0, len(data)
+    while place < end:
+        code, width = chars.decode(given, place, end)
+        assert 0 <= code < 0x110000
+        assert 1 <= width <= end - place
+        place += width

@@ -1,5 +1,6 @@
 """The kernel gives fastText's own label and probability, to the last bit, for models quantized or not."""
 
+import time
 from functools import cache
 from importlib.metadata import distribution
 from pathlib import Path
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from lakeloom.filters import fasttextfile, language
 from lakeloom.filters.fasttextkernel import best_labels
+from lakeloom.filters.fasttextscorer import scorer
 from lakeloom.lakehouse.errors import ConfigError
 from tests.filters.models import QUALITY, WORDS, Kind, library, model_file
 
@@ -40,7 +42,7 @@ def ours(path: Path, text: str) -> tuple[str | None, float]:
     names, model = read(path) if path == SHIPPED else fasttextfile.read(path)
     data = np.frombuffer(b"ab" + text.encode() + b"c", np.uint8)  # the neighbours' bytes must not count
     labels, scores = best_labels(data, np.array([2]), np.array([len(data) - 1]), model)
-    return (None if labels[0] < 0 else names[labels[0]], float(scores[0]))
+    return (None if labels[0] < 0 else names[labels[0]].removeprefix("__label__"), float(scores[0]))
 
 
 def theirs(model: Any, text: str) -> tuple[str | None, float]:
@@ -100,6 +102,42 @@ def test_a_model_of_another_loss_is_the_librarys(tmp_path: Path, loss: int) -> N
     found = language.top_language("the loom", path)
     label, score = theirs(library(path), "the loom")
     assert found == {label: score}
+
+
+def test_labels_with_another_prefix_are_the_librarys(tmp_path: Path) -> None:
+    path = model_file(tmp_path / "m.bin", Kind(loss=3, prefix="LBL_", word_ngrams=2))
+    with pytest.raises(fasttextfile.Unsupported):
+        fasttextfile.read(path)
+    data = np.frombuffer(b"the LBL_de loom", np.uint8)
+    (label,), scores = scorer(path)(data, np.zeros(1, np.int64), np.array([len(data)]))
+    names, expected = library(path).predict("the LBL_de loom")
+    assert (label, scores.tolist()) == (names[0], list(expected))
+
+
+def test_a_very_long_word_and_equal_ones_are_read_as_the_library_reads_them(tmp_path: Path) -> None:
+    for words in ([*WORDS, "x" * 70_000], [*WORDS, "loom", "the", "loom"]):
+        path = model_file(tmp_path / f"{len(words)}.bin", Kind(loss=3, word_ngrams=2, words=tuple(words)))
+        for text in ("the loom", "x" * 70_000, "loom " + "x" * 70_000 + " a"):
+            assert ours(path, text) == theirs(library(path), text)
+
+
+def test_many_equal_words_are_read_in_no_time(tmp_path: Path) -> None:
+    path = model_file(tmp_path / "m.bin", Kind(dim=1, words=("a",) * 100_000))
+    started = time.process_time()
+    fasttextfile.read(path)
+    assert time.process_time() - started < 2
+
+
+def test_more_outputs_than_labels_are_passed_over(tmp_path: Path) -> None:
+    path = model_file(tmp_path / "m.bin", Kind(loss=3, more_outputs=3))
+    for text in ("the loom", "weave a", ""):
+        assert ours(path, text) == theirs(library(path), text)
+
+
+def test_vectors_without_labels_are_no_classifier(tmp_path: Path) -> None:
+    path = model_file(tmp_path / "m.bin", Kind(model=2))
+    with pytest.raises(ConfigError, match="give a classifier"):
+        scorer(path)
 
 
 def test_a_file_cut_short_or_overwritten_is_named(tmp_path: Path) -> None:
