@@ -1,7 +1,7 @@
 """Users' regular expressions, with a time limit: one that backtracks without end costs its page, not the job.
 
 Expressions without repetition are matched by Python's re, in time near linear. The others by the package regex, which
-can be stopped; it takes Python's syntax.
+can be stopped; what it takes for letters and spaces is made Python's (pythonsyntax.py).
 """
 
 import re
@@ -11,6 +11,7 @@ from typing import Any
 
 import regex
 
+from lakeloom.filters.pythonsyntax import translated
 from lakeloom.lakehouse.errors import ConfigError
 
 TIME_LIMIT_S = 0.5  # for one page; no expression that is any use needs a hundredth of it
@@ -22,9 +23,11 @@ class Expression:
 
     def __init__(self, frame: str, phrase: str, *, ignore_case: bool, is_plain: bool) -> None:
         self._is_plain = is_plain
-        library = re if self._is_plain else regex
+        whole = frame % phrase
         try:
-            self._pattern: Any = library.compile(frame % phrase, library.IGNORECASE if ignore_case else 0)
+            self._pattern: Any = re.compile(whole, re.IGNORECASE if ignore_case else 0)
+            if not is_plain:
+                self._pattern = regex.compile(translated(whole), regex.IGNORECASE if ignore_case else 0)
         except (re.error, regex.error) as error:
             raise ConfigError(
                 f"{phrase!r} is no regular expression: {error}; write \\ before signs meant as such"
