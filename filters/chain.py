@@ -64,13 +64,12 @@ class _Verdicts:
     errors: dict[int, str] = field(default_factory=dict[int, str])
     signals: dict[str, tuple[Ints, pa.DoubleArray]] = field(default_factory=dict[str, tuple[Ints, pa.DoubleArray]])
 
-    def add_row(self, row: int, number: int) -> int:
-        """A new row for a part of the page of `row`, split off by a step."""
-        self.dropped_at = np.append(self.dropped_at, -1)
-        self.split_at = np.append(self.split_at, number)
-        self.origin = np.append(self.origin, self.origin[row])
-        self.parent = np.append(self.parent, row)
-        return len(self.origin) - 1
+    def add_rows(self, parents: list[int], number: int) -> None:
+        """New rows for parts that a step split off the pages of these rows."""
+        self.dropped_at = np.append(self.dropped_at, np.full(len(parents), -1))
+        self.split_at = np.append(self.split_at, np.full(len(parents), number))
+        self.origin = np.append(self.origin, self.origin[np.array(parents, np.int64)])
+        self.parent = np.append(self.parent, np.array(parents, np.int64))
 
     def earlier(self, step_id: str, rows: Ints) -> pa.DoubleArray:
         """An earlier signal's values on these rows, or on the pages that they were split off."""
@@ -238,6 +237,7 @@ def _write(step: RecipeStep, values: pa.DoubleArray, keys: list[Page]) -> dict[i
 def _map(number: int, call: _Call, pages: Pages, verdicts: _Verdicts) -> Pages:
     """Run a mapper page by page: each is dropped, kept or split; an error drops it."""
     rows, places, made = list[int](), list[int](), list[Page]()
+    num_rows, parents = len(verdicts.origin), list[int]()
     for place, row in enumerate(pages.rows.tolist()):
         try:
             parts = call.map(pages.page(place))
@@ -248,9 +248,12 @@ def _map(number: int, call: _Call, pages: Pages, verdicts: _Verdicts) -> Pages:
             verdicts.errors[row], parts = f"{type(error).__name__}: {error}", []
         if not parts:
             verdicts.dropped_at[row] = number
-        rows += [row if part == 0 else verdicts.add_row(row, number) for part in range(len(parts))]
+        first = num_rows + len(parents)
+        rows += [row, *range(first, first + len(parts) - 1)] if parts else []
+        parents += [row] * (len(parts) - 1)
         places += [place] * len(parts)
         made += parts
+    verdicts.add_rows(parents, number)
     order = np.argsort(rows, kind="stable").tolist()
     return pages.with_pages([rows[i] for i in order], [places[i] for i in order], [made[i] for i in order])
 

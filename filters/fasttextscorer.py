@@ -6,19 +6,32 @@ Models whose layout fasttextfile.py knows are scored by the kernel, others by th
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import fasttext
 import numpy as np
 
 from lakeloom.filters import fasttextfile, resources
 from lakeloom.filters.fasttextkernel import best_labels
-from lakeloom.filters.kernel import Bytes, Doubles, Ints
-
-Best = tuple[list[str | None], Doubles]  # of each text the likeliest label, None without any, and its probability
-Scorer = Callable[[Bytes, Ints, Ints], Best]
+from lakeloom.filters.kernel import Bytes, Doubles, Ints, Mask
 
 _LF = 10
+
+
+class Best(NamedTuple):
+    """Of each text the number of its likeliest label among the names, -1 without any, and the label's probability."""
+
+    names: list[str]
+    labels: Ints
+    scores: Doubles
+
+    def are(self, name: str) -> Mask:
+        """Which texts have the label of this name."""
+        found: Mask = self.labels == (self.names.index(name) if name in self.names else len(self.names))
+        return found
+
+
+Scorer = Callable[[Bytes, Ints, Ints], Best]
 
 
 @cache
@@ -34,7 +47,7 @@ def scorer(path: Path) -> Scorer:
 
     def score(data: Bytes, starts: Ints, ends: Ints) -> Best:
         labels, scores = best_labels(data, starts, ends, arrays)
-        return [names[label] if label >= 0 else None for label in labels.tolist()], scores.astype(np.float64)
+        return Best(names, labels, scores.astype(np.float64))
 
     return score
 
@@ -46,7 +59,9 @@ def _by_library(path: Path) -> Scorer:
     def score(data: Bytes, starts: Ints, ends: Ints) -> Best:
         spans = [data[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
         found = [model.predict(span[span != _LF].tobytes().decode()) for span in spans]
-        labels = [names[0] if names else None for names, _ in found]
-        return labels, np.array([scores[0] if scores else 0.0 for _, scores in found], np.float64)
+        names = sorted({labels[0] for labels, _ in found if labels})
+        numbers = [names.index(labels[0]) if labels else -1 for labels, _ in found]
+        scores = np.array([probabilities[0] if labels else 0.0 for labels, probabilities in found], np.float64)
+        return Best(names, np.array(numbers, np.int64), scores)
 
     return score

@@ -22,15 +22,15 @@ _IS_BLANK = np.isin(np.arange(256), np.frombuffer(_BLANK.encode(), np.uint8))
 
 
 @signal
-def language_score(index: TextIndex, *, language: str) -> pa.DoubleArray:
+def language_score(index: TextIndex, *, language: str, model_file: Path | None = None) -> pa.DoubleArray:
     """Probability of the language (ISO code) if it is the likeliest, else 0; 0 too without any letters.
 
     As in DCLM, texts of ASCII punctuation and blanks have no language, and newlines are deleted, not
-    replaced: words across lines are glued.
+    replaced: words across lines are glued. `model_file` is another model of fastText's, such as lid.176.bin.
     """
-    labels, scores = scorer(_shipped())(index.data, index.starts, index.ends)
-    is_it = np.array([label == LABEL + language for label in labels], np.bool_)
-    return index.doubles(np.where(is_it & ~are_blank(index.data, index.starts, index.ends), scores, 0.0))
+    best = scorer(model_file or _shipped())(index.data, index.starts, index.ends)
+    is_it = best.are(LABEL + language) & ~are_blank(index.data, index.starts, index.ends)
+    return index.doubles(np.where(is_it, best.scores, 0.0))
 
 
 def is_blank(text: str) -> bool:
@@ -58,8 +58,8 @@ def top_language(line: str, model_file: Path | None = None) -> dict[str, float]:
     if "\n" in line:
         raise ValueError("fastText reads one line at a time, and this text has a newline")
     data = np.frombuffer(line.encode(), np.uint8)
-    (label,), scores = scorer(model_file or _shipped())(data, np.zeros(1, np.int64), np.array([len(data)]))
-    return {} if label is None else {label.removeprefix(LABEL): float(scores[0])}
+    names, (label,), (score,) = scorer(model_file or _shipped())(data, np.zeros(1, np.int64), np.array([len(data)]))
+    return {} if label < 0 else {names[label].removeprefix(LABEL): float(score)}
 
 
 @cache  # finding it takes as long as a page's language

@@ -25,10 +25,9 @@ def high_quality_probability(index: TextIndex, *, model_file: Path) -> pa.Double
     The text is stripped, its lines joined by blanks; an empty one is scored too. DCLM's fastText enricher.
     """
     starts, ends = index.stripped()
-    labels, scores = scorer(model_file)(as_lines(index.data, starts, ends), starts, ends)
-    is_low = np.array([label == LABEL + LOW for label in labels], np.bool_)
-    is_any = np.array([label is not None for label in labels], np.bool_)
-    return index.doubles(np.where(is_any, np.where(is_low, 1.0 - scores, scores), np.nan))
+    best = scorer(model_file)(as_lines(index.data, starts, ends), starts, ends)
+    scores = np.where(best.are(LABEL + LOW), 1.0 - best.scores, best.scores)
+    return index.doubles(np.where(best.labels >= 0, scores, np.nan))
 
 
 def one_line(text: pa.StringArray) -> pa.StringArray:

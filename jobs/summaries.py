@@ -1,4 +1,4 @@
-"""What a DCLM pipeline's `_aggregate` summarises, over documents: the numbers of filters/aggregates.py, by Spark.
+"""What a DCLM pipeline's `_aggregate` summarises, over documents: its percentiles and histograms, by Spark.
 
 Percentiles are exact: one task sorts the distinct values of a step, so a key with a value of its own on each of very
 many pages takes as long as sorting them does.

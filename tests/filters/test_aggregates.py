@@ -8,16 +8,17 @@ import pytest
 from lakeloom.filters import aggregates, dclm
 from lakeloom.filters.chain import Chain
 from lakeloom.filters.recipe import Aggregate
+from tests.filters import summaries
 
 
 def test_percentiles_are_of_nearest_rank() -> None:
-    found = aggregates.percentiles([4, 1, 3, 2])
+    found = summaries.percentiles([4, 1, 3, 2])
     assert found == {"min": 1, "max": 4, "median": 3, "p25": 2, "p75": 3, "p90": 4, "p95": 4, "p99": 4, "mean": 2.5}
 
 
 def test_histograms_of_strings_and_of_numbers() -> None:
-    assert aggregates.histogram(["en", "de", "en"]) == {"en": 2, "de": 1}
-    bins = aggregates.histogram([0, 1, 10])
+    assert summaries.histogram(["en", "de", "en"]) == {"en": 2, "de": 1}
+    bins = summaries.histogram([0, 1, 10])
     assert list(bins.values()) == [1, 1, 0, 0, 0, 0, 0, 0, 0, 1]
     assert next(iter(bins)) == "0.0"
 
@@ -53,8 +54,8 @@ def test_a_pipelines_aggregates_are_over_the_pages_that_its_step_kept() -> None:
     columns = {"text": ["a b c d", "", "a bc", "a b"], "keys": keys}
     batch = pa.record_batch({name: pa.array(values, pa.string()) for name, values in columns.items()})
     halves = [Chain(recipe).apply(batch.slice(start, 2)) for start in (0, 2)]
-    found = aggregates.summaries(recipe, halves)
+    found = summaries.summaries(recipe, halves)
     assert found["word_counter_enricher", "n"]["mean"] == 2.0
     assert found["page_length_filter", "n"]["min"] == 2.0
     assert found["language_filter", "l"] == {"en": 1, "unknown": 1}
-    assert aggregates.summaries(recipe, []) == {key: {} for key in found}
+    assert summaries.summaries(recipe, []) == {key: {} for key in found}

@@ -1,5 +1,6 @@
 """Users' own functions: only those allowed are imported; lists, splits, bad results and keys that are no JSON."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -26,6 +27,9 @@ def maker(word):
 def backwards(page):
     page["text"] = page["text"][::-1]
     return [page]
+
+def letters(page):
+    return [{**page, "text": letter} for letter in page["text"]]
 
 def wrong(page, what):
     return {"list": None, "text": [{"text": 1}], "half": [{"text": "\\ud800"}], "set": [{"text": "a", "k": {1}}]}[what]
@@ -66,6 +70,14 @@ def test_parts_of_a_split_page_are_rows_after_the_batch(folder: Path) -> None:
     assert done.text.to_pylist() == [None, None, "dd", "bb", "ee", "ff"]
     assert done.dropped_by.to_pylist() == ["page_length_filter", "page_length_filter", None, None, None, None]
     assert [dict(row).get("page_length_filter") for row in done.signals.to_pylist()] == [1, 1, 2, 2, 2, 2]
+
+
+def test_a_page_of_very_many_parts_takes_a_time_that_grows_with_them(folder: Path) -> None:
+    started = time.process_time()
+    done = apply(folder, ["ab" * 20_000, "c"], {"func": "mine.code.letters"})
+    assert time.process_time() - started < 5
+    assert done.text.to_pylist() == ["a", "c", *["b", "a"] * 19_999, "b"]
+    assert set(done.parent.to_pylist()[2:]) == {0}
 
 
 def test_an_earlier_signal_of_a_split_page_is_that_of_its_parts(folder: Path) -> None:

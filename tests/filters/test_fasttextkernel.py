@@ -109,9 +109,9 @@ def test_labels_with_another_prefix_are_the_librarys(tmp_path: Path) -> None:
     with pytest.raises(fasttextfile.Unsupported):
         fasttextfile.read(path)
     data = np.frombuffer(b"the LBL_de loom", np.uint8)
-    (label,), scores = scorer(path)(data, np.zeros(1, np.int64), np.array([len(data)]))
+    found, (label,), scores = scorer(path)(data, np.zeros(1, np.int64), np.array([len(data)]))
     names, expected = library(path).predict("the LBL_de loom")
-    assert (label, scores.tolist()) == (names[0], list(expected))
+    assert (found[label], scores.tolist()) == (names[0], list(expected))
 
 
 def test_a_very_long_word_and_equal_ones_are_read_as_the_library_reads_them(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from lakeloom.filters import aggregates, dclm
+from lakeloom.filters import dclm
 from lakeloom.filters.recipe import Recipe
 from lakeloom.jobs import curate, funnel, summaries
 from lakeloom.jobs.choose import ChooseConfig
 from lakeloom.jobs.curate import CurateConfig
 from lakeloom.jobs.funnel import FunnelConfig
 from lakeloom.lakehouse.store import Lakehouse
+from tests.filters import summaries as expected
 from tests.jobs.test_dedup import config as dedup_config
 from tests.jobs.test_explain import add_pages
 
@@ -38,11 +39,11 @@ def test_numbers_and_names_are_summarised_as_on_one_machine(lake: Lakehouse) -> 
     chosen = random.Random(0)  # noqa: S311
     for size in (1, 2, 4, 5, 101):
         numbers: list[object] = [chosen.choice([chosen.randint(-3, 9), chosen.random()]) for _ in range(size)]
-        assert by_spark(lake, "percentiles", [*numbers, None]) == pytest.approx(aggregates.percentiles(numbers))
-        assert by_spark(lake, "histogram", numbers) == aggregates.histogram(numbers)
+        assert by_spark(lake, "percentiles", [*numbers, None]) == pytest.approx(expected.percentiles(numbers))
+        assert by_spark(lake, "histogram", numbers) == expected.histogram(numbers)
     names: list[object] = [chosen.choice(["en", "de", 'a"b', "\u00e9"]) for _ in range(50)]
-    assert by_spark(lake, "histogram", names) == aggregates.histogram(names)
-    assert by_spark(lake, "histogram", [3, 3]) == aggregates.histogram([3, 3])
+    assert by_spark(lake, "histogram", names) == expected.histogram(names)
+    assert by_spark(lake, "histogram", [3, 3]) == expected.histogram([3, 3])
     assert by_spark(lake, "percentiles", []) == by_spark(lake, "histogram", [None]) == {}
 
 
