@@ -30,5 +30,5 @@ def model(path: Path, load: Callable[[str], T], kind: str) -> T:
     except PASSED_ON:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:200]
+        said = " ".join(str(error).split())[:500]
         raise ConfigError(f"{path} is no {kind}: {said}; give another file in the recipe") from error

@@ -23,7 +23,7 @@ from lakeloom.filters.quality import one_line
 from lakeloom.jobs import shares
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.ids import Json
-from lakeloom.lakehouse.store import Lakehouse
+from lakeloom.lakehouse.store import Lakehouse, newest
 from lakeloom.lakehouse.tables import TABLES
 
 _LABEL_LIKE = rf"(^|[\x00\t-\r ]){LABEL}[^\x00\t-\r ]*"
@@ -51,15 +51,17 @@ def source(lake: Lakehouse, table: str, where: str, column: str, setting: str) -
         name, version = table, ""
     if name in TABLES:
         lake.read(name)  # an empty one is refused
-        newest = lake.version(name)
+        latest = lake.version(name)
     elif "/" in name:
         name = name if "://" in name else str(Path(name).expanduser().absolute())
-        newest = _newest(lake, name, setting)
+        if not DeltaTable.isDeltaTable(lake.spark, name):
+            raise ConfigError(f"{setting}: no Delta table in {name}")
+        latest = newest(DeltaTable.forPath(lake.spark, name))
     else:
         raise unknown("table", name, TABLES, f"{setting}; or give the folder of a Delta table, with a slash in it")
-    chosen = int(version) if version else newest
-    if chosen > newest:
-        raise ConfigError(f"{setting}: {name} has no version {chosen}, its newest is {newest}")
+    chosen = int(version) if version else latest
+    if chosen > latest:
+        raise ConfigError(f"{setting}: {name} has no version {chosen}, its newest is {latest}")
     found = Source(name, chosen, where, column)
     try:
         _ = _rows(lake, found).schema  # on a cluster elsewhere nothing is looked at before
@@ -68,14 +70,6 @@ def source(lake: Lakehouse, table: str, where: str, column: str, setting: str) -
     except ConfigError as error:
         raise ConfigError(f"{setting}: {error}") from error
     return found
-
-
-def _newest(lake: Lakehouse, folder: str, setting: str) -> int:
-    if not DeltaTable.isDeltaTable(lake.spark, folder):
-        raise ConfigError(f"{setting}: no Delta table in {folder}")
-    row = DeltaTable.forPath(lake.spark, folder).history(1).select("version").first()
-    assert row is not None  # noqa: S101 (a table that exists has a commit)
-    return int(row["version"])
 
 
 def _rows(lake: Lakehouse, one: Source) -> DataFrame:

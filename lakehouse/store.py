@@ -63,6 +63,13 @@ class Commit:
     txn: str  # with the run's name, where it had one
 
 
+def newest(table: DeltaTable) -> int:
+    """Number of the newest commit of any Delta table."""
+    row = table.history(1).select("version").first()
+    assert row is not None  # noqa: S101 (a table that exists has a commit)
+    return int(row["version"])
+
+
 class Lakehouse:
     """The tables and files of one project, seen through one session."""
 
@@ -102,9 +109,7 @@ class Lakehouse:
 
     def version(self, name: str) -> int:
         """Number of the newest commit."""
-        row = self.delta(name).history(1).select("version").first()
-        assert row is not None  # noqa: S101 (a table that exists has a commit)
-        return int(row["version"])
+        return newest(self.delta(name))
 
     def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "") -> Commit:
         """Append once: a transaction name that is in the table's log already writes nothing.

@@ -9,6 +9,7 @@ from lakeloom.lakehouse.ids import identity
 from lakeloom.train import tracking
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
 
 _FOLDER = "model"
@@ -39,18 +40,25 @@ class Classifier:
 
 def register(uri: str, experiment: str, classifier: Classifier) -> tuple[str, str]:
     """Id of the run and number of the model's version. The file is uploaded as the run's artifact."""
-    from mlflow.entities import Metric, Param, RunStatus
-    from mlflow.exceptions import MlflowException
+    from mlflow.entities import Metric, Param
 
     store = tracking.client(uri)
     made = store.create_run(tracking.experiment(store, uri, experiment), run_name=classifier.file.stem)
-    run_id = made.info.run_id
+    run_id, now = made.info.run_id, made.info.start_time
     params = [Param(name, str(value)) for name, value in classifier.params.items()]
-    now = made.info.start_time
     metrics = [Metric(name, value, now, 0) for name, value in classifier.metrics.items()]
-    store.log_batch(run_id, params=params, metrics=metrics)
-    store.log_inputs(run_id, [_input(table) for table in classifier.tables])
-    store.log_artifact(run_id, str(classifier.file), _FOLDER)
+    with tracking.Tracker(store, run_id):  # which ends the run, as failed if it did
+        store.log_batch(run_id, params=params, metrics=metrics)
+        store.log_inputs(run_id, [_input(table) for table in classifier.tables])
+        store.log_artifact(run_id, str(classifier.file), _FOLDER)
+        version = _version(store, run_id, f"{made.info.artifact_uri}/{_FOLDER}", classifier)
+    return run_id, version
+
+
+def _version(store: "MlflowClient", run_id: str, source: str, classifier: Classifier) -> str:
+    """A new version of the registered model, made on first use."""
+    from mlflow.exceptions import MlflowException
+
     try:
         store.create_registered_model(classifier.name)
     except MlflowException as error:
@@ -59,10 +67,7 @@ def register(uri: str, experiment: str, classifier: Classifier) -> tuple[str, st
     tags = {"sha256": classifier.sha}
     for table in classifier.tables:
         tags |= {table.label: f"{table.table}@{table.version}", f"{table.label}_where": table.where}
-    source = f"{made.info.artifact_uri}/{_FOLDER}"
-    version = store.create_model_version(classifier.name, source, run_id=run_id, tags=tags)
-    store.set_terminated(run_id, RunStatus.to_string(RunStatus.FINISHED))
-    return run_id, str(version.version)
+    return str(store.create_model_version(classifier.name, source, run_id=run_id, tags=tags).version)
 
 
 def _input(table: TableVersion) -> "DatasetInput":

@@ -43,7 +43,7 @@ def test_another_model_can_be_named(tmp_path: Path) -> None:
     for nth, text in enumerate(texts.to_pylist()[:2]):
         (label,), (expected,) = library(path).predict(text)
         assert found[label.removeprefix("__label__")][nth] == expected
-        assert sorted(scores[nth] for scores in found.values())[0] == 0.0
+        assert min(scores[nth] for scores in found.values()) == 0.0
     assert [scores[2:] for scores in found.values()] == [[0.0, None]] * 2
 
 

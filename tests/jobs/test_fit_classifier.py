@@ -182,6 +182,14 @@ def test_a_registration_that_failed_is_made_up_for(
         patch.setattr("lakeloom.train.classifiers.register", lambda *_: (_ for _ in ()).throw(OSError("no store")))
         with pytest.raises(OSError, match="no store"):
             fit_classifier.run(lake.spark, config(lake, uri))
+    with monkeypatch.context() as patch:
+        patch.setattr("mlflow.MlflowClient.log_artifact", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            fit_classifier.run(lake.spark, config(lake, uri))
+    store = MlflowClient(uri.partition("=")[2])
+    experiment = store.get_experiment_by_name("classifiers")
+    assert experiment is not None
+    assert [run.info.status for run in store.search_runs([experiment.experiment_id])] == ["FAILED"]
     for _ in range(2):
         facts = fit_classifier.run(lake.spark, config(lake, uri)).facts
         assert (facts["sha256"], facts["was_there"], facts["model_version"]) == (sha, 1, "1")
