@@ -140,7 +140,9 @@ def in_spark(
 def measured(session: SparkSession, files: Sequence[Path], top: Path, num_pages: int, turns: int = 3) -> list[Line]:
     """All measurements, with their goals."""
     repeated(files, top / "pool", 1)
-    overrides = [f"pool={top}/pool", f"lakehouse.root={top}/lake"]
+    are_lines = all(".jsonl" in path.name for path in files)
+    pool = ["pool=jsonl", f"pool.path={top}/pool"] if are_lines else [f"pool={top}/pool"]
+    overrides = [*pool, f"lakehouse.root={top}/lake"]
     ingest.run(session, cli.load("ingest", *overrides))
     cfg: curate.CurateConfig = cli.load("curate", *overrides)
     lake = Lakehouse(session, cfg.lakehouse)

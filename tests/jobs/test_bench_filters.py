@@ -1,5 +1,6 @@
 """The filters are timed against plain Python that must say the same, and a difference ends the measurement."""
 
+import json
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -87,10 +88,13 @@ def test_a_folder_without_pages_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.spark
-def test_every_measurement_has_its_line(spark: SparkSession, tmp_path: Path) -> None:
-    prose = f"<p>{PROSE}</p><p>{'</p><p>'.join(SENTENCES)}</p>"
-    made = tmp_path / "made.warc.gz"
-    made.write_bytes(archive([f"<html><body>{prose}{number}</body></html>".encode() for number in range(3)]))
+@pytest.mark.parametrize("name", ["made.warc.gz", "made.jsonl"])
+def test_every_measurement_has_its_line(spark: SparkSession, tmp_path: Path, name: str) -> None:
+    texts = ["\n\n".join([PROSE, *SENTENCES, str(number)]) for number in range(3)]
+    pages = [f"<html><body><p>{text}</p></body></html>".replace("\n\n", "</p><p>").encode() for text in texts]
+    rows = [json.dumps({"text": text, "url": f"https://loom.example/{text[-1]}"}) + "\n" for text in texts]
+    made = tmp_path / name
+    made.write_bytes(archive(pages) if "warc" in name else "".join(rows).encode())
     lines = bench_filters.measured(spark, [made], tmp_path, num_pages=3, turns=1)
     names = ["pages", "language id", "kernels", "plain Python", "Spark, first", "through Spark"]
     assert [line.name for line in lines] == names
