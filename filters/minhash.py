@@ -16,7 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from lakeloom.filters.characters import decode
-from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, kernel
+from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, Mask, kernel
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.words import FNV_OFFSET, FNV_PRIME
 from lakeloom.lakehouse.errors import ConfigError
@@ -51,6 +51,11 @@ class MinHashParams:
     def recall(self, jaccard: float) -> float:
         """Probability that two texts of this similarity share a band."""
         return 1.0 - (1.0 - jaccard**self.num_rows) ** self.num_bands
+
+
+# Bands x rows that datasets were made with: FineWeb's (arXiv 2406.17557), DataComp-LM's (arXiv 2406.11794; its
+# references are called minhash.b15.r93: buckets of 15 hashes, 93 of them), RefinedWeb's (arXiv 2306.01116).
+PRESETS = {"fineweb": (14, 8), "dclm": (93, 15), "refinedweb": (450, 20)}
 
 
 def optimal(jaccard: float, num_hashes: int, ngram: int, seed: int) -> MinHashParams:
@@ -98,6 +103,11 @@ def jaccard(left: pa.StringArray, right: pa.StringArray, ngram: int) -> pa.Doubl
     """Jaccard of the shingle sets (as 64-bit hashes) row by row; null where one of them is empty."""
     shares = _jaccards(_texts(left), _texts(right), _folds(), ngram)
     return pa.array(shares, pa.float64(), mask=np.isnan(shares))
+
+
+def has_word(text: pa.StringArray) -> Mask:
+    """Whether a text has a word at all; a null one has none."""
+    return _has_word(_texts(text), _folds())
 
 
 class _Texts(NamedTuple):
@@ -154,6 +164,18 @@ def _words(data: Bytes, start: int, end: int, folds: Hashes, words: Hashes) -> i
         words[count] = hashed
         count += 1
     return count
+
+
+@kernel
+def _has_word(texts: _Texts, folds: Hashes) -> Mask:
+    found = np.zeros(len(texts.starts), np.bool_)
+    for number in range(len(found)):
+        place, end = texts.starts[number], texts.ends[number]
+        while place < end and not found[number]:
+            code, width = decode(texts.data, place, end)
+            found[number] = code < _NUM_CODE_POINTS and folds[code] != 0
+            place += width
+    return found
 
 
 @kernel

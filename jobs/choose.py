@@ -109,13 +109,13 @@ def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
 def _clustered(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:
     """Kept documents with `cluster` (nobody's duplicate: its own doc_id) and `is_representative`."""
     documents = _kept(lake, cfg)
-    if cfg.dedup.method == "none":
+    if not cfg.dedup.methods:
         return documents.withColumns({"cluster": F.col("doc_id"), "is_representative": F.lit(True)})
     dedup_id = dedup.identify(lake, cfg.dedup)
-    if lake.commit(_CLUSTERS, f"dedup/{dedup_id}") is None:
+    if lake.commit(_CLUSTERS, dedup.txn(dedup_id)) is None:
         raise ConfigError(
-            f"pool {cfg.pool.name!r}, recipe {cfg.recipe.name!r}: no clusters by method {cfg.dedup.method}; "
-            "run lakeloom dedup with the same settings first, or choose with dedup.method=none"
+            f"pool {cfg.pool.name!r}, recipe {cfg.recipe.name!r}: no clusters by {', '.join(cfg.dedup.methods)}; "
+            "run lakeloom dedup with the same settings first, or choose with dedup.methods=[]"
         )
     clusters = lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id)
     joined = documents.join(clusters.select("doc_id", "cluster_id", "is_representative"), "doc_id", how="left")

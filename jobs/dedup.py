@@ -1,7 +1,9 @@
-"""Kept documents of a recipe to clusters of duplicates: the same text, then nearly the same by MinHash LSH.
+"""Kept documents of a recipe to clusters of duplicates: one address, one text, or nearly the same text by MinHash LSH.
 
 Duplicates stay in their table: silver.clusters says who represents them and why they match. No clusters are
-published when more or less would be removed than the configuration allows.
+published when more or less would be removed than the configuration allows. What was made for other batches, pools or
+thresholds is used again, and is all a function of documents: so a crawl that comes later gives what a run over
+everything would.
 """
 
 import logging
@@ -10,14 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.filters import minhash
-from lakeloom.filters.minhash import MinHashParams
+from lakeloom.filters.minhash import PRESETS, MinHashParams
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import near
-from lakeloom.jobs.components import components
+from lakeloom.jobs import clusters, near, signatures
+from lakeloom.jobs.near import Measure
+from lakeloom.jobs.scratch import stored
+from lakeloom.jobs.signatures import FORMS, Scheme
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
@@ -26,17 +30,18 @@ from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 
 log = logging.getLogger(__name__)
 
-_DOCUMENTS, _SIGNATURES, _CLUSTERS = "silver.documents", "silver.signatures", "silver.clusters"
+_DOCUMENTS, _CLUSTERS = "silver.documents", "silver.clusters"
 
-METHODS = ("none", "exact", "minhash")
-# What decides who stays: the smallest value, then the smallest doc_id.
-KEEP: dict[str, Callable[[], Column]] = {
-    "longest": lambda: -F.col("num_chars"),
-    "first_crawled": lambda: F.col("fetched_at"),
-    "smallest_id": lambda: F.lit(0),
+METHODS = ("url", "text", "minhash")
+# What decides who stays: the smallest value, then the smallest doc_id. Null comes last.
+KEEP: dict[str, Callable[[str], Column]] = {
+    "longest": lambda _: -F.col("num_chars"),
+    "first_crawled": lambda _: F.col("fetched_at"),
+    "best_score": lambda score: -F.col("signals")[score],
+    "smallest_id": lambda _: F.lit(0),
 }
-_VERSION = 1  # raise it when the same input and configuration would give other clusters
-_HAS_WORD = r"[\p{L}\p{N}_]"
+_PRESETS = (*PRESETS, "target", "own")
+_VERSION = 2  # raise it when the same input and configuration would give other clusters
 
 
 @dataclass(frozen=True)
@@ -46,25 +51,38 @@ class DedupConfig:
     lakehouse: LakehouseConfig
     pool: PoolConfig
     recipe: Recipe
-    method: str
+    methods: list[str]
+    with_pools: list[str]
     keep: str
+    score: str
+    normalize: str
     jaccard: float
     verify: bool
     ngram: int
+    preset: str
     num_hashes: int
     num_bands: int
     num_rows: int
     seed: int
+    reach: int
     min_removed_share: float
     max_removed_share: float
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise unknown("method", self.method, METHODS, "dedup.method")
+        for method in self.methods:
+            if method not in METHODS:
+                raise unknown("method", method, METHODS, "dedup.methods")
         if self.keep not in KEEP:
             raise unknown("keep rule", self.keep, KEEP, "dedup.keep")
+        if self.normalize not in FORMS:
+            raise unknown("form", self.normalize, FORMS, "dedup.normalize")
+        if self.preset not in _PRESETS:
+            raise unknown("preset", self.preset, _PRESETS, "dedup.preset")
+        self._check_score()
         if not 0 < self.jaccard <= 1:
             raise ConfigError(f"dedup.jaccard={self.jaccard}: it must be above 0 and at most 1")
+        if self.reach < 1:
+            raise ConfigError(f"dedup.reach={self.reach}: give 1 or more")
         if not 0 <= self.min_removed_share <= self.max_removed_share <= 1:
             raise ConfigError(
                 f"dedup.min_removed_share={self.min_removed_share}, "
@@ -72,149 +90,147 @@ class DedupConfig:
             )
         _ = self.params  # a split that can't be is refused here, not after the documents were read
 
+    def _check_score(self) -> None:
+        signals = sorted({step.id for step in self.recipe.steps if step.kind == "signal"})
+        if self.keep == "best_score" and self.score not in signals:
+            raise unknown(f"signal of recipe {self.recipe.name!r}", self.score, signals, "dedup.score")
+        if self.keep != "best_score" and self.score:
+            raise ConfigError(f"dedup.score={self.score} decides only with dedup.keep=best_score")
+
     @property
     def params(self) -> MinHashParams:
-        """Hashes and bands; `num_bands` 0 asks datasketch."""
-        if self.num_bands:
-            return MinHashParams(self.num_hashes, self.num_bands, self.num_rows, self.ngram, self.seed)
-        return minhash.optimal(self.jaccard, self.num_hashes, self.ngram, self.seed)
+        """Hashes and bands: of the preset, by datasketch for `jaccard` (target), or the user's own."""
+        if self.preset == "target":
+            return minhash.optimal(self.jaccard, self.num_hashes, self.ngram, self.seed)
+        num_bands, num_rows = PRESETS.get(self.preset, (self.num_bands, self.num_rows))
+        return MinHashParams(num_bands * num_rows, num_bands, num_rows, self.ngram, self.seed)
+
+    @property
+    def scheme(self) -> Scheme:
+        """How documents are signed."""
+        return Scheme(self.recipe.hash, self.normalize, self.params if "minhash" in self.methods else None)
+
+    @property
+    def pools(self) -> list[str]:
+        """All pools that take part."""
+        return sorted({self.pool.name, *self.with_pools})
+
+
+@dataclass(frozen=True)
+class _Input:
+    """Documents of the pools and the recipe, at one version, and how many are kept by (pool, batch)."""
+
+    version: int
+    kept: DataFrame
+    batches: dict[tuple[str, str], int]
+
+    @property
+    def num_kept(self) -> int:
+        return sum(self.batches.values())
 
 
 def run(spark: SparkSession, cfg: DedupConfig) -> Report:
-    """Append signatures and clusters, once for an input and method. Incomplete if too much would go."""
+    """Append clusters, once for an input and configuration. Incomplete if too much would go."""
     lake = Lakehouse(spark, cfg.lakehouse)
-    if not lake.exists(_DOCUMENTS):
-        raise _nothing(cfg)
-    version = lake.version(_DOCUMENTS)
-    documents = _documents(lake, cfg, version)
-    dedup_id = _identity(documents, cfg)
-    facts: dict[str, str | int | float] = {"dedup_id": dedup_id, "method": cfg.method}
-    kept = documents.where(F.col("dropped_by").isNull())
-    if cfg.method == "none":
-        num_kept = kept.count()
-        return Report("dedup", num_kept, num_kept, 0, {_DOCUMENTS: version}, facts)
-    if lake.commit(_CLUSTERS, _txn(dedup_id)) is None:
-        _publish(lake, cfg, kept, dedup_id)
+    given = _input(lake, cfg)
+    dedup_id = _identity(given, cfg)
+    facts: dict[str, str | int | float] = {"dedup_id": dedup_id, "methods": ", ".join(cfg.methods) or "none"}
+    if not cfg.methods:
+        return Report("dedup", given.num_kept, given.num_kept, 0, {_DOCUMENTS: given.version}, facts)
+    if lake.commit(_CLUSTERS, txn(dedup_id)) is None:
+        _publish(lake, cfg, given, dedup_id)
     else:
         facts["was_there"] = 1
-    return _report(lake, dedup_id, {_DOCUMENTS: version}, facts)
+    return _report(lake, given, dedup_id, facts)
 
 
 def identify(lake: Lakehouse, cfg: DedupConfig) -> str:
-    """The dedup_id of this pool, recipe and method, run or not. ConfigError without documents."""
+    """The dedup_id of the pools' documents, recipe and methods, run or not. ConfigError without documents."""
+    return _identity(_input(lake, cfg), cfg)
+
+
+def txn(dedup_id: str) -> str:
+    """Transaction that publishes the clusters."""
+    return f"dedup/{dedup_id}"
+
+
+def _input(lake: Lakehouse, cfg: DedupConfig) -> _Input:
     if not lake.exists(_DOCUMENTS):
-        raise _nothing(cfg)
-    return _identity(_documents(lake, cfg), cfg)
+        raise _nothing(cfg, cfg.pools)
+    version = lake.version(_DOCUMENTS)
+    ours = (F.col("recipe_hash") == cfg.recipe.hash) & F.col("pool").isin(cfg.pools)
+    documents = lake.read(_DOCUMENTS, version).where(ours)
+    is_kept = F.col("dropped_by").isNull()
+    # A row a commit of ingest; the number of documents, too, for a takedown lowers it.
+    counts = documents.groupBy("pool", "batch_id").agg(F.count_if(is_kept).alias("n")).toLocalIterator()
+    batches = {(row["pool"], row["batch_id"]): int(row["n"]) for row in counts}
+    absent = set(cfg.pools) - {pool for pool, _ in batches}
+    if absent:
+        raise _nothing(cfg, sorted(absent))
+    return _Input(version, documents.where(is_kept), batches)
 
 
-def _identity(documents: DataFrame, cfg: DedupConfig) -> str:
-    rows = documents.agg(F.array_sort(F.collect_set("batch_id")).alias("batches")).first()
-    batches: list[str] = rows["batches"] if rows is not None else []
-    if not batches:
-        raise _nothing(cfg)
-    method: dict[str, Json] = {"method": cfg.method}
-    if cfg.method != "none":
-        method["keep"] = cfg.keep
-    if cfg.method == "minhash":
-        method |= {**asdict(cfg.params), "verify": cfg.verify, "jaccard": cfg.jaccard if cfg.verify else None}
-    return identity("dedup", _VERSION, cfg.pool.name, cfg.recipe.hash, batches, method)
+def _identity(given: _Input, cfg: DedupConfig) -> str:
+    batches: Json = [[pool, batch, number] for (pool, batch), number in sorted(given.batches.items())]
+    how: dict[str, Json] = {"methods": sorted(set(cfg.methods))}
+    if cfg.methods:
+        how |= {"keep": cfg.keep, "score": cfg.score}
+    if {"text", "minhash"} & set(cfg.methods):
+        how["normalize"] = cfg.normalize
+    if "minhash" in cfg.methods:
+        how |= {**asdict(cfg.params), "reach": cfg.reach, "verify": cfg.verify}
+        how["jaccard"] = cfg.jaccard if cfg.verify else None
+    return identity("dedup", _VERSION, cfg.recipe.hash, batches, how)
 
 
-def _nothing(cfg: DedupConfig) -> ConfigError:
+def _nothing(cfg: DedupConfig, pools: list[str]) -> ConfigError:
+    named = ", ".join(map(repr, pools))
     return ConfigError(
-        f"{_DOCUMENTS} has no documents of pool {cfg.pool.name!r} and recipe {cfg.recipe.name!r}; "
+        f"{_DOCUMENTS} has no documents of pool {named} and recipe {cfg.recipe.name!r}; "
         "run lakeloom curate with the same pool and recipe first"
     )
 
 
-def _txn(dedup_id: str) -> str:
-    return f"dedup/{dedup_id}"
+def _publish(lake: Lakehouse, cfg: DedupConfig, given: _Input, dedup_id: str) -> None:
+    """Signatures, pairs, then clusters, if they remove a number within bounds."""
+    signed = signatures.signed(lake, given.kept, given.batches, cfg.scheme)
+    by_text = bool({"text", "minhash"} & set(cfg.methods))
+    with TemporaryDirectory(prefix=f"{dedup_id}-", dir=lake.folder("scratch")) as folder:
+        scratch = Path(folder)
+        found = clusters.graph(signed, by_text=by_text, by_url="url" in cfg.methods, scratch=scratch)
+        alike = None
+        if "minhash" in cfg.methods:
+            alike = _alike(lake, cfg, given.kept, found.texts, scratch=scratch, txn=f"measure/{dedup_id}")
+        members = stored(clusters.members(found, alike, scratch), scratch / "members")
+        rows = stored(clusters.represented(members, _ranks(lake, cfg, given.kept)), scratch / "clusters")
+        _check(cfg, given.num_kept, _totals(rows)["removed"])
+        lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=txn(dedup_id))
 
 
-def _publish(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame, dedup_id: str) -> None:
-    """Signatures, then clusters from the committed signatures, if their number is within bounds."""
-    signed = lake.append(_signatures(kept, cfg, dedup_id), _SIGNATURES, txn=_txn(dedup_id))
-    signatures = lake.read(_SIGNATURES, signed.version).where(F.col("dedup_id") == dedup_id)
-    with TemporaryDirectory(prefix=f"{dedup_id}-", dir=lake.folder("scratch")) as scratch:
-        members = _members(signatures, kept, cfg, Path(scratch))
-        clusters = _stored(_represented(lake, cfg, kept, members), Path(scratch, "clusters"))
-        _check(cfg, signatures.count(), _totals(clusters)["removed"])
-        lake.append(clusters.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id))
-
-
-def _documents(lake: Lakehouse, cfg: DedupConfig, version: int | None = None) -> DataFrame:
-    """The documents of pool and recipe, dropped ones too."""
-    rows = lake.read(_DOCUMENTS, version)
-    return rows.where((F.col("pool") == cfg.pool.name) & (F.col("recipe_hash") == cfg.recipe.hash))
-
-
-def _stored(rows: DataFrame, folder: Path) -> DataFrame:
-    """The same rows, computed now: later steps read them instead of computing them again."""
-    rows.write.parquet(str(folder))
-    return rows.sparkSession.read.parquet(str(folder))
-
-
-def _signatures(kept: DataFrame, cfg: DedupConfig, dedup_id: str) -> DataFrame:
-    """A row per kept document. Null text_sha and bands: no word in it, so it is nobody's duplicate."""
-    text_sha = F.when(F.col("text").rlike(_HAS_WORD), F.sha2("text", 256)).alias("text_sha")
-    rows = kept.select("doc_id", text_sha, "text")
-    # Every copy of a text is signed: to sign the first alone would take a shuffle of ids before the scan, and
-    # that costs more than it saves (the kernel does over 200 MB/s a core).
-    is_near = cfg.method == "minhash"
-    rows = near.banded(rows, cfg.params) if is_near else rows.withColumn("bands", F.lit(None))
-    return rows.withColumn("dedup_id", F.lit(dedup_id))
-
-
-def _members(signatures: DataFrame, kept: DataFrame, cfg: DedupConfig, scratch: Path) -> DataFrame:
-    """Documents with a duplicate: component, first and last copy of the text, what the text is nearest to."""
-    copies = signatures.where(F.col("text_sha").isNotNull()).groupBy("text_sha")
-    first, last = F.min("doc_id").alias("first"), F.max("doc_id").alias("last")
-    texts = _stored(copies.agg(first, last, F.min_by("bands", "doc_id").alias("bands")), scratch / "texts")
-    edges = _stored(_edges(texts, kept, cfg), scratch / "edges")
-    labels = components(edges.select("a", "b"), scratch).withColumnRenamed("node", "first")
-    nearest = near.nearest(edges).withColumnRenamed("doc_id", "first")
-    rows = signatures.select("doc_id", "text_sha").join(texts.drop("bands"), "text_sha", how="inner")
-    rows = rows.join(labels, "first", how="left").join(nearest, "first", how="left")
-    rows = rows.where("first != last OR component IS NOT NULL")
-    return rows.withColumn("component", F.coalesce("component", "first"))
-
-
-def _edges(texts: DataFrame, kept: DataFrame, cfg: DedupConfig) -> DataFrame:
-    """Pairs of near-duplicate texts, named by their first copies; `similarity` is null if not measured."""
-    pairs = near.candidates(texts.select(F.col("first").alias("doc_id"), "bands"))
+def _alike(
+    lake: Lakehouse, cfg: DedupConfig, kept: DataFrame, texts: DataFrame, *, scratch: Path, txn: str
+) -> DataFrame:
+    """Pairs of nodes that are near duplicates; `similarity` is null if it is not measured."""
+    pairs = stored(near.candidates(texts.select("node", "bands"), cfg.reach), scratch / "pairs")
     if not cfg.verify:
         return pairs.withColumn("similarity", F.lit(None).cast("double"))
-    return near.measured(pairs, kept, cfg.ngram).where(F.col("similarity") >= cfg.jaccard)
+    first = texts.select("node", F.col("first").alias("doc_id"))
+
+    def bodies(nodes: DataFrame) -> DataFrame:
+        wanted = nodes.join(first, "node", how="inner")
+        return kept.select("doc_id", "text").join(wanted, "doc_id", how="inner").select("node", "text")
+
+    similar = near.measured(lake, pairs, bodies, Measure(cfg.ngram, cfg.normalize), scratch=scratch, txn=txn)
+    return similar.where(F.col("similarity") >= cfg.jaccard)
 
 
-def _represented(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame, members: DataFrame) -> DataFrame:
-    """Rows of silver.clusters but the dedup_id: who represents each component, why each member is in it."""
-    facts = kept.select("doc_id", "num_chars")
+def _ranks(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame) -> DataFrame:
+    """Columns doc_id and rank: the smallest of a cluster stays."""
+    facts = kept.select("doc_id", "num_chars", "signals", F.coalesce("part_of", "doc_id").alias("page"))
     if cfg.keep == "first_crawled":
-        pages = lake.read("bronze.pages").where(F.col("pool") == cfg.pool.name)
-        facts = facts.join(pages.select("doc_id", "fetched_at"), "doc_id", how="left")
-    order = KEEP[cfg.keep]()
-    rank = F.struct(order.isNull(), order, "doc_id")
-    cluster = F.min(rank).over(Window.partitionBy("component"))["doc_id"]
-    is_copy = F.expr("first != last")
-    return members.join(facts, "doc_id", how="inner").select(
-        "doc_id",
-        cluster.alias("cluster_id"),
-        (cluster == F.col("doc_id")).alias("is_representative"),
-        F.when(is_copy, F.lit("exact_text")).otherwise(F.lit("minhash")).alias("method"),
-        F.when(is_copy, F.lit(1.0)).otherwise(F.col("similarity")).alias("similarity"),
-        _reason().alias("reason"),
-    )
-
-
-def _reason() -> Column:
-    """A copy of the text, and what the text is near to; the first copy stands for all in the near search."""
-    copy = F.when(F.expr("doc_id = first"), F.col("last")).otherwise(F.col("first"))
-    same = F.when(F.expr("first != last"), F.concat(F.lit("same text as "), copy))
-    measured = F.format_string("jaccard %.6f to %s", "similarity", "nearest")
-    alike = F.when(F.col("similarity").isNotNull(), measured)
-    alike = alike.otherwise(F.concat(F.lit("shares a band with "), "nearest"))
-    return F.concat_ws("; ", same, F.when(F.expr("doc_id = first"), alike))
+        pages = lake.read("bronze.pages").where(F.col("pool").isin(cfg.pools))
+        facts = facts.join(pages.select(F.col("doc_id").alias("page"), "fetched_at"), "page", how="left")
+    return facts.select("doc_id", KEEP[cfg.keep](cfg.score).alias("rank"))
 
 
 def _totals(clusters: DataFrame) -> dict[str, int]:
@@ -234,16 +250,14 @@ def _check(cfg: DedupConfig, num_kept: int, removed: int) -> None:
     if not cfg.min_removed_share <= share <= cfg.max_removed_share:
         raise Incomplete(
             f"dedup would remove {removed} of {num_kept} documents ({share:.2%}) of pool "
-            f"{cfg.pool.name!r}, recipe {cfg.recipe.name!r}; allowed: "
+            f"{', '.join(map(repr, cfg.pools))}, recipe {cfg.recipe.name!r}; allowed: "
             f"{cfg.min_removed_share:.2%} to {cfg.max_removed_share:.2%} "
             "(dedup.min_removed_share, dedup.max_removed_share); no clusters were published"
         )
 
 
-def _report(lake: Lakehouse, dedup_id: str, versions: dict[str, int], facts: dict[str, str | int | float]) -> Report:
-    ours = F.col("dedup_id") == dedup_id
-    num_kept = lake.read(_SIGNATURES).where(ours).count()
-    totals = _totals(lake.read(_CLUSTERS).where(ours))
+def _report(lake: Lakehouse, given: _Input, dedup_id: str, facts: dict[str, str | int | float]) -> Report:
+    totals = _totals(lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id))
     removed = totals.pop("removed")
-    versions = versions | {name: lake.version(name) for name in (_SIGNATURES, _CLUSTERS)}
-    return Report("dedup", num_kept, num_kept - removed, removed, versions, {**facts, **totals})
+    versions = {_DOCUMENTS: given.version, **{name: lake.version(name) for name in (signatures.TABLE, _CLUSTERS)}}
+    return Report("dedup", given.num_kept, given.num_kept - removed, removed, versions, {**facts, **totals})

@@ -202,7 +202,7 @@ def _compared(cfg: ExplainConfig, crawl: Row, found: Trace, stored: Row | None) 
 
 def _duplicates(lake: Lakehouse, cfg: ExplainConfig, crawl: Row) -> list[str]:
     """A line on the page's cluster by the method of `dedup`, if it is in one."""
-    if cfg.dedup.method == "none" or not lake.exists(_CLUSTERS):
+    if not cfg.dedup.methods or not lake.exists(_CLUSTERS):
         return []
     ours = replace(cfg.dedup, pool=replace(cfg.dedup.pool, name=crawl["pool"]))
     clusters = lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup.identify(lake, ours))

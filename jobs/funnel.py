@@ -186,7 +186,7 @@ def sheet(lake: Lakehouse, cfg: FunnelConfig) -> Sheet:
             rows.append((row["step"], *counts, row["errors"], cpu_s, row["split"] or 0))
     chosen = choose.find(lake, choose.identify(lake, cfg.choose)) if rows else None
     if chosen is not None:
-        name = {"none": "with text", "exact": "one of each text"}.get(cfg.choose.dedup.method, "one of each cluster")
+        name = "one of each cluster" if cfg.choose.dedup.methods else "with text"
         came = int(rows[-1][2] or 0)
         rows.append((name, *_counts(came, chosen.num_rows, came - chosen.num_rows), 0, None, 0))
     columns: tuple[str, ...] = ("step", "in", "out", "dropped", "share", "errors", "cpu s", "split")

@@ -1,67 +1,110 @@
-"""Near-duplicate pairs: bands of every text, pairs that share one, and how alike they really are.
+"""Near-duplicate pairs of texts: candidates that share a band, and how alike they really are (silver.pairs).
 
-Shuffled are ids and hashes, and the texts of candidate pairs. The members of a bucket are linked to its
-smallest id alone: n-1 pairs, not n*n/2. The price: two texts that are like each other but not like that one
-are found only if another band joins them.
+Shuffled are hashes and names, and the texts that have a candidate. What was measured once is looked up: so another
+threshold, or a new crawl, costs the new pairs alone.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.filters import minhash
-from lakeloom.filters.minhash import MinHashParams
+from lakeloom.filters.buckets import Pairs
+from lakeloom.jobs.scratch import stored
+from lakeloom.jobs.signatures import normalized
+from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.store import Lakehouse
 
+TABLE = "silver.pairs"
+_VERSION = 1  # raise it when the same two texts would get another similarity
+_SLICE = 100_000  # pairs in an Arrow batch: 7 MB
+_FEW = 300_000  # names that a broadcast may hold: 40 MB
 Batches = Iterator[pa.RecordBatch]
 
 
-def banded(rows: DataFrame, params: MinHashParams) -> DataFrame:
-    """Columns doc_id, text_sha and text to doc_id, text_sha and bands (null for a text without a word)."""
-    return rows.mapInArrow(_band(params), "doc_id STRING, text_sha STRING, bands ARRAY<BIGINT>")
+def candidates(texts: DataFrame, reach: int) -> DataFrame:
+    """Columns node and bands to pairs `a` > `b` of nodes that share a band, each once.
+
+    The first `reach` nodes of a bucket are paired with each other, every later one with the first alone.
+    """
+    buckets = texts.select(F.explode("bands").alias("bucket"), "node")
+    ordered = buckets.repartition("bucket").sortWithinPartitions("bucket", "node")
+    return ordered.mapInArrow(_pair(reach), "a STRING, b STRING").where("a != b").distinct()
 
 
-def candidates(rows: DataFrame) -> DataFrame:
-    """Columns doc_id and bands to pairs `a` > `b` of doc_ids, `b` the smallest of a bucket with `a` in it."""
-    buckets = rows.select(F.col("doc_id").alias("a"), F.explode("bands").alias("bucket"))
-    lead = F.min("a").over(Window.partitionBy("bucket")).alias("b")
-    return buckets.select("a", lead).where("a != b").distinct()
+@dataclass(frozen=True)
+class Measure:
+    """What is measured: the Jaccard of word n-grams, of texts in a normal form (signatures.FORMS)."""
+
+    ngram: int
+    form: str
+
+    @property
+    def measure_id(self) -> str:
+        return identity("jaccard", _VERSION, self.ngram, self.form)
 
 
-def measured(pairs: DataFrame, texts: DataFrame, ngram: int) -> DataFrame:
-    """The pairs with their `similarity`, the Jaccard of their n-grams; `texts` has doc_id and text."""
-    left = texts.select(F.col("doc_id").alias("a"), F.col("text").alias("text_a"))
-    right = texts.select(F.col("doc_id").alias("b"), F.col("text").alias("text_b"))
-    # `b` comes last: the text of one that leads many is then moved once, not once for each.
-    joined = pairs.join(left, "a", how="inner").join(right, "b", how="inner")
-    return joined.mapInArrow(_measure(ngram), "a STRING, b STRING, similarity DOUBLE")
+def measured(
+    lake: Lakehouse,
+    pairs: DataFrame,
+    bodies: Callable[[DataFrame], DataFrame],
+    measure: Measure,
+    *,
+    scratch: Path,
+    txn: str,
+) -> DataFrame:
+    """The pairs with their `similarity`; those that silver.pairs has not are measured and added to it.
+
+    `bodies` gives the texts (node, text) of the nodes in a column.
+    """
+    ours = F.col("measure_id") == measure.measure_id
+    lake.create(TABLE)
+    known = lake.read(TABLE, lake.version(TABLE)).where(ours).select("a", "b")
+    new = stored(pairs.join(known, ["a", "b"], how="left_anti"), scratch / "new_pairs")
+    names = stored(new.select(F.explode(F.array("a", "b")).alias("node")).distinct(), scratch / "new_nodes")
+    if num_nodes := names.count():
+        # Broadcast where it can be: else every text would be moved, to find those that have a candidate.
+        texts = stored(bodies(F.broadcast(names) if num_nodes <= _FEW else names), scratch / "new_texts")
+        left = texts.select(F.col("node").alias("a"), F.col("text").alias("text_a"))
+        right = texts.select(F.col("node").alias("b"), F.col("text").alias("text_b"))
+        # `b` comes last: the text of one that leads many is then moved once, not once for each.
+        joined = new.join(left, "a", how="inner").join(right, "b", how="inner")
+        alike = joined.mapInArrow(_measure(measure), "a STRING, b STRING, similarity DOUBLE")
+        lake.append(alike.withColumn("measure_id", F.lit(measure.measure_id)), TABLE, txn=txn)
+    # Distinct: two jobs at once may have measured the same pair.
+    similar = lake.read(TABLE, lake.version(TABLE)).where(ours).select("a", "b", "similarity").distinct()
+    return pairs.join(similar, ["a", "b"], how="inner")
 
 
 def nearest(edges: DataFrame) -> DataFrame:
-    """Of each end the other end most like it (of equals the smallest): doc_id, nearest, similarity."""
-    one = edges.select(F.col("a").alias("doc_id"), "similarity", F.col("b").alias("nearest"))
-    other = edges.select(F.col("b").alias("doc_id"), "similarity", F.col("a").alias("nearest"))
+    """Of each end the other end most like it (of equals the smallest): node, nearest, similarity."""
+    one = edges.select(F.col("a").alias("node"), "similarity", F.col("b").alias("nearest"))
+    other = edges.select(F.col("b").alias("node"), "similarity", F.col("a").alias("nearest"))
     best = F.min(F.struct((-F.col("similarity")).alias("distance"), "nearest")).alias("best")
-    chosen = one.union(other).groupBy("doc_id").agg(best)
-    return chosen.select("doc_id", "best.nearest", (-F.col("best.distance")).alias("similarity"))
+    chosen = one.union(other).groupBy("node").agg(best)
+    return chosen.select("node", "best.nearest", (-F.col("best.distance")).alias("similarity"))
 
 
-def _band(params: MinHashParams) -> Callable[[Batches], Batches]:
-    def band(batches: Batches) -> Batches:
+def _pair(reach: int) -> Callable[[Batches], Batches]:
+    def pair(batches: Batches) -> Batches:
+        found = Pairs(reach)
         for batch in batches:
-            signed = minhash.signatures(batch.column("text"), params)
-            columns = [batch.column("doc_id"), batch.column("text_sha"), minhash.bands(signed, params)]
-            yield pa.RecordBatch.from_arrays(columns, ["doc_id", "text_sha", "bands"])
+            later, earlier = found.take(batch.column("bucket"), batch.column("node"))
+            made = pa.RecordBatch.from_arrays([later, earlier], ["a", "b"])
+            yield from (made.slice(start, _SLICE) for start in range(0, made.num_rows, _SLICE))
 
-    return band
+    return pair
 
 
-def _measure(ngram: int) -> Callable[[Batches], Batches]:
-    def measure(batches: Batches) -> Batches:
+def _measure(measure: Measure) -> Callable[[Batches], Batches]:
+    def compare(batches: Batches) -> Batches:
         for batch in batches:
-            similarity = minhash.jaccard(batch.column("text_a"), batch.column("text_b"), ngram)
-            columns = [batch.column("a"), batch.column("b"), similarity]
+            one, other = (normalized(batch.column(name), measure.form) for name in ("text_a", "text_b"))
+            columns = [batch.column("a"), batch.column("b"), minhash.jaccard(one, other, measure.ngram)]
             yield pa.RecordBatch.from_arrays(columns, ["a", "b", "similarity"])
 
-    return measure
+    return compare

@@ -18,7 +18,7 @@ from delta.exceptions import (
 )
 from delta.tables import DeltaTableBuilder
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.lakehouse.errors import ConfigError, Conflict
@@ -148,6 +148,13 @@ class Lakehouse:
                 writer.saveAsTable(self._name(name))
             else:
                 writer.save(self._path(name))
+        except _CONFLICTS as error:
+            raise _conflict(name, error) from error
+
+    def remove(self, name: str, rows: Column) -> None:
+        """Delete the rows of a condition. Raises Conflict where another job wrote at the same time."""
+        try:
+            self.delta(name).delete(rows)
         except _CONFLICTS as error:
             raise _conflict(name, error) from error
 

@@ -151,10 +151,30 @@ _ALL = [
     ),
     _table(
         "silver.signatures",
-        "one row per kept document: its MinHash bands, for near-duplicate joins without its text",
-        "doc_id dedup_id",
-        [("doc_id", STRING), ("dedup_id", STRING), ("text_sha", STRING), ("bands", pa.list_(LONG))],
-        cluster_by="dedup_id",
+        "one row per kept document: what its duplicates are found by, without its text",
+        "doc_id signature_id",
+        [
+            ("doc_id", STRING),
+            ("signature_id", STRING),  # recipe, normal form and hashes
+            ("pool", STRING),
+            ("batch_id", STRING),
+            ("text_sha", STRING),  # of the text's normal form; null: no word in it
+            ("url_key", STRING),  # the address in its normal form
+            ("bands", pa.list_(LONG)),  # MinHash, a hash a band; null: no word, or no near duplicates wanted
+        ],
+        cluster_by="signature_id batch_id",
+    ),
+    _table(
+        "silver.pairs",
+        "one row per pair of texts that share a band and were compared: how alike they are, whatever the threshold",
+        "measure_id a b",
+        [
+            ("measure_id", STRING),  # normal form and n-gram
+            ("a", STRING),  # first 32 digits of one text's SHA-256
+            ("b", STRING),  # of the other's; the smaller
+            ("similarity", DOUBLE),  # Jaccard of their n-grams
+        ],
+        cluster_by="measure_id",
     ),
     _table(
         "silver.clusters",
@@ -165,8 +185,8 @@ _ALL = [
             ("dedup_id", STRING),
             ("cluster_id", STRING),  # the representative's doc_id
             ("is_representative", BOOL),
-            ("method", STRING),  # exact_text, minhash
-            ("similarity", DOUBLE),
+            ("method", STRING),  # the surest that joined it: exact_text, same_url, minhash
+            ("similarity", DOUBLE),  # 1 of a copy; else to the nearest text; null: not measured
             ("reason", STRING),
         ],
         cluster_by="dedup_id",

@@ -1,13 +1,12 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 
 import pytest
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import choose, dedup
+from lakeloom.jobs import choose, cli, dedup
 from lakeloom.jobs.choose import ChooseConfig
-from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.ids import doc_id
 from lakeloom.lakehouse.pools import PoolConfig
@@ -23,22 +22,9 @@ STRICT = Recipe.from_config({"name": "strict", "steps": [{"signal": "num_chars",
 SHARE = 0.25
 
 
-def config(lake: Lakehouse, recipe: Recipe = RAW, method: str = "none") -> ChooseConfig:
-    duplicates = DedupConfig(
-        lakehouse=lake.cfg,
-        pool=POOL,
-        recipe=recipe,
-        method=method,
-        keep="smallest_id",
-        jaccard=0.75,
-        verify=True,
-        ngram=5,
-        num_hashes=112,
-        num_bands=14,
-        num_rows=8,
-        seed=1,
-        min_removed_share=0.0,
-        max_removed_share=1.0,
+def config(lake: Lakehouse, recipe: Recipe = RAW, methods: Sequence[str] = ()) -> ChooseConfig:
+    duplicates = replace(
+        cli.load("dedup"), lakehouse=lake.cfg, pool=POOL, recipe=recipe, methods=list(methods), keep="smallest_id"
     )
     return ChooseConfig(lake.cfg, POOL, recipe, duplicates, recipe.name, SHARE, seed=0)
 
@@ -127,7 +113,7 @@ def test_a_second_run_adds_nothing_and_more_documents_make_another_version(lake:
 
 def test_clusters_give_one_document_and_none_to_train_if_a_page_of_theirs_is_held_out(lake: Lakehouse) -> None:
     add_documents(lake, {number: f"text {number}" for number in range(40)})
-    cfg = config(lake, method="exact")
+    cfg = config(lake, methods=["text"])
     held, train = HELD, TRAINED
     add_clusters(lake, cfg, [train[0], held[0], train[1]], [train[2], train[3]], [held[1], held[2]])
     found = chosen(lake, cfg)
@@ -157,7 +143,7 @@ def test_what_is_missing_is_named_and_nothing_written(lake: Lakehouse) -> None:
         choose.run(lake.spark, config(lake))
     add_documents(lake, dict.fromkeys(range(5), "some text"), batch="b2")
     with pytest.raises(ConfigError, match="run lakeloom dedup with the same settings first"):
-        choose.run(lake.spark, config(lake, method="minhash"))
+        choose.run(lake.spark, config(lake, methods=["text", "minhash"]))
     with pytest.raises(ConfigError, match="lakeloom curate"):
         choose.run(lake.spark, config(lake, STRICT))
     assert not lake.exists("gold.corpus") or lake.read("gold.corpus").isEmpty()

@@ -16,10 +16,11 @@ from pyspark.sql import functions as F
 
 from lakeloom.filters.minhash import MinHashParams
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import dedup
+from lakeloom.jobs import cli, dedup
 from lakeloom.jobs.dedup import DedupConfig
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.lakehouse.pools import PoolConfig
+from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import table
 
@@ -30,11 +31,8 @@ Rows = list[dict[str, Any]]
 
 def config(root: str, **changes: Any) -> DedupConfig:
     pool = PoolConfig("p", "warc", "", "", "", "", 0, 0)
-    given: dict[str, Any] = {
-        "method": "minhash", "keep": "longest", "jaccard": 0.75, "verify": True, "ngram": 5, "num_hashes": 112,
-        "num_bands": 14, "num_rows": 8, "seed": 1, "min_removed_share": 0.0, "max_removed_share": 0.95,
-    }  # fmt: skip
-    return DedupConfig(LakehouseConfig(root, ""), pool, RAW, **given | changes)
+    shipped: DedupConfig = cli.load("dedup")
+    return replace(shipped, **{"lakehouse": LakehouseConfig(root, ""), "pool": pool, "recipe": RAW, **changes})
 
 
 def page(doc_id: str, text: str | None, **changes: Any) -> dict[str, Any]:
@@ -46,12 +44,9 @@ def page(doc_id: str, text: str | None, **changes: Any) -> dict[str, Any]:
     return row | changes
 
 
-def filled(lake: Lakehouse, rows: Iterable[dict[str, Any]], partitions: int = 1) -> Lakehouse:
-    types = "STRING, pool STRING, batch_id STRING, recipe STRING, recipe_hash STRING, url STRING, text STRING, "
-    types += "num_chars INT, dropped_by STRING, dropped_at INT, error STRING, signals MAP<STRING, DOUBLE>, "
-    types += "aggregated MAP<STRING, STRING>, keys STRING, part_of STRING, split_at INT"
-    documents = lake.spark.createDataFrame(list(rows), f"doc_id {types}").repartition(partitions)
-    lake.append(documents, "silver.documents", txn="curate/test")
+def filled(lake: Lakehouse, rows: Iterable[dict[str, Any]], partitions: int = 1, txn: str = "curate/test") -> Lakehouse:
+    documents = lake.spark.createDataFrame(list(rows), ddl(table("silver.documents").schema)).repartition(partitions)
+    lake.append(documents, "silver.documents", txn=txn)
     return lake
 
 
@@ -139,11 +134,11 @@ def test_partitions_and_order_change_nothing(spark: SparkSession, tmp_path: Path
 
 @pytest.mark.spark
 def test_exact_finds_equal_texts_only_and_none_writes_nothing(spark: SparkSession, lake: Lakehouse) -> None:
-    cfg = config(filled(lake, planted()).cfg.root, method="none")
+    cfg = config(filled(lake, planted()).cfg.root, methods=[])
     report = dedup.run(spark, cfg)
     assert (report.rows_in, report.rows_out, report.dropped) == (28, 28, 0)
     assert not lake.exists("silver.clusters") and not lake.exists("silver.signatures")
-    rows = found(lake, replace(cfg, method="exact", keep="smallest_id"))
+    rows = found(lake, replace(cfg, methods=["text"], keep="smallest_id"))
     assert members(rows) == [["a20", "d02", "g20"], ["d00", "e00"], ["w4", "w6"]]
     assert {row["method"] for row in rows} == {"exact_text"}
     assert [row["doc_id"] for row in rows if row["is_representative"]] == ["a20", "d00", "w4"]
@@ -185,11 +180,11 @@ def test_identity_is_of_documents_and_method(spark: SparkSession, lake: Lakehous
     with pytest.raises(ConfigError, match="no documents of pool 'p' and recipe 'raw'; run lakeloom curate"):
         dedup.identify(lake, cfg)
     filled(lake, [page("d", "one"), page("e", "two", batch_id="other")], partitions=2)
-    exact = replace(cfg, method="exact")
+    exact = replace(cfg, methods=["text"])
     same = [cfg, replace(cfg, max_removed_share=0.5), replace(cfg, recipe=replace(RAW, name="renamed"))]
     others = [
         exact,
-        replace(cfg, method="none"),
+        replace(cfg, methods=[]),
         replace(cfg, seed=2),
         replace(cfg, jaccard=0.8),
         replace(cfg, keep="smallest_id"),
@@ -206,14 +201,153 @@ def test_identity_is_of_documents_and_method(spark: SparkSession, lake: Lakehous
         dedup.run(spark, replace(cfg, pool=replace(cfg.pool, name="q")))
 
 
+@pytest.mark.spark
+def test_one_address_is_one_page(spark: SparkSession, lake: Lakehouse) -> None:
+    """By address alone, equal texts stay apart; with texts and near texts all ways make one cluster."""
+    pages = [
+        page("d0", "one text", url="https://loom.example/a"),
+        page("d1", "a longer text", url="http://www.loom.example/a/?utm_source=x"),
+        page("d2", "a longer text", url="https://loom.example/b"),
+        page("d3", "another", url="https://loom.example/c"),
+        page("d4", " ", url="https://loom.example/c"),
+        page("d5", "no address", url=None),
+        page("d6", "none, too", url=" "),
+    ]
+    cfg = config(filled(lake, pages).cfg.root, methods=["url"])
+    rows = found(lake, cfg)
+    assert [(row["doc_id"], row["cluster_id"], row["method"], row["similarity"]) for row in rows] == [
+        ("d0", "d1", "same_url", None), ("d1", "d1", "same_url", None)]  # fmt: skip
+    assert [row["reason"] for row in rows] == ["same address as d1", "same address as d0"]
+    rows = found(lake, replace(cfg, methods=["minhash", "url", "text"]))
+    assert members(rows) == [["d0", "d1", "d2"]]
+    assert [row["reason"] for row in rows] == [
+        "same address as d1", "same text as d2; same address as d0", "same text as d1"]  # fmt: skip
+
+
+@pytest.mark.spark
+def test_normal_forms_and_best_score(spark: SparkSession, lake: Lakehouse) -> None:
+    recipe = Recipe.from_config({"name": "scored", "steps": [{"signal": "num_chars", "id": "score"}]})
+    texts = ["Caf\u00e9 number 1", " cafe number 2 ", "tea number 3", "TEA number 3"]
+    scores = [0.5, None, 0.25, 0.75]
+    rows = [
+        page(f"d{n}", text, recipe_hash=recipe.hash, signals={} if score is None else {"score": score})
+        for n, (text, score) in enumerate(zip(texts, scores, strict=True))
+    ]
+    cfg = config(filled(lake, rows).cfg.root, recipe=recipe, methods=["text"], keep="best_score", score="score")
+    assert found(lake, cfg) == []
+    lower, ccnet = (found(lake, replace(cfg, normalize=form)) for form in ("lower", "ccnet"))
+    assert members(lower) == [["d2", "d3"]]
+    assert members(ccnet) == [["d0", "d1"], ["d2", "d3"]]
+    assert [row["doc_id"] for row in ccnet if row["is_representative"]] == ["d0", "d3"]
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_crawls_one_by_one_give_what_all_at_once_give(spark: SparkSession, tmp_path: Path) -> None:
+    """Also where the first text of a bucket or a copy comes last; documents that were signed are not read again."""
+    rng = random.Random(5)  # noqa: S311 (an order, not a secret)
+    pages = planted()
+    pages = [row | {"batch_id": f"batch{rng.randrange(3)}"} for row in pages]
+    one, all_at_once = (Lakehouse(spark, LakehouseConfig(str(tmp_path / name), "")) for name in ("one", "all"))
+    cfg = config(one.cfg.root, reach=2)
+    results = []
+    for crawl in range(3):
+        filled(one, [row for row in pages if row["batch_id"] == f"batch{crawl}"], txn=f"curate/{crawl}")
+        results.append(found(one, cfg))
+    filled(all_at_once, pages, 2)
+    assert found(all_at_once, replace(cfg, lakehouse=all_at_once.cfg)) == results[-1]
+    assert members(results[-1]) == PLANTED
+    assert len(results[0]) < len(results[1]) < len(results[2])
+    for name in ("silver.signatures", "silver.pairs"):
+        keys = [list(row.asDict().values()) for row in one.read(name).drop("bands", "similarity").toLocalIterator()]
+        assert len(keys) == len({tuple(key) for key in keys}), name
+    signed = one.delta("silver.signatures").history().select("operationMetrics").collect()
+    assert sum(int(row["operationMetrics"].get("numOutputRows", 0)) for row in signed) == 28
+
+
+@pytest.mark.spark
+def test_another_threshold_measures_nothing_again(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, planted()).cfg.root)
+    found(lake, cfg)
+    version = lake.version("silver.pairs"), lake.version("silver.signatures")
+    strict = found(lake, replace(cfg, jaccard=0.99))
+    assert version == (lake.version("silver.pairs"), lake.version("silver.signatures"))
+    assert members(strict) == [["a20", "d02", "g20"], ["d00", "e00", "e01", "e02"], ["w4", "w6"]]
+
+
+@pytest.mark.spark
+def test_pools_dedup_together(spark: SparkSession, lake: Lakehouse) -> None:
+    text = " ".join(prose(1))
+    rows = [page("d0", text), page("d1", "alone"), page("d2", text + " more", pool="q"), page("d3", "q", pool="q")]
+    cfg = config(filled(lake, rows).cfg.root, with_pools=["q"])
+    together = found(lake, cfg)
+    assert members(together) == [["d0", "d2"]] and together[0]["cluster_id"] == "d2"
+    other = replace(cfg, pool=replace(cfg.pool, name="q"), with_pools=["p"])
+    assert dedup.identify(lake, other) == dedup.identify(lake, cfg)
+    assert found(lake, replace(cfg, with_pools=[])) == []
+    with pytest.raises(ConfigError, match="no documents of pool 'r'"):
+        dedup.run(spark, replace(cfg, with_pools=["q", "r"]))
+
+
+@pytest.mark.spark
+def test_a_takedown_elects_anew(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, planted()).cfg.root)
+    before = found(lake, cfg)
+    assert {row["cluster_id"] for row in before} == {"a20", "d01", "e01", "w4"}
+    lake.remove("silver.documents", F.col("doc_id").isin("e01", "w6", "d05"))
+    after = found(lake, cfg)
+    assert members(after) == [["a20", "d02", "g20"], ["d00", "e00", "e02"], ["d01", "f1", "f2", "f3", "f4"]]
+    assert {row["cluster_id"] for row in after} == {"a20", "d00", "d01"}
+    signed = {row["doc_id"] for row in lake.read("silver.signatures").select("doc_id").toLocalIterator()}
+    assert not signed & {"e01", "w6", "d05"}
+
+
+@pytest.mark.spark
+def test_two_documents_of_one_name_are_refused(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, [page("d0", "one"), page("d0", "two"), page("d1", "three")]).cfg.root)
+    with pytest.raises(BadInput, match=r"one doc_id: d0 \(2 rows\).*nothing was published"):
+        dedup.run(spark, cfg)
+    assert not lake.exists("silver.clusters")
+
+
+@pytest.mark.spark
+def test_signatures_that_others_deleted_are_made_again(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, [page("d0", "one"), page("d1", "three")]).cfg.root, methods=["text"])
+    dedup.run(spark, cfg)
+    for deleted, methods in ((F.col("doc_id") == "d0", ["url"]), (F.lit(True), ["url", "text"])):
+        lake.remove("silver.signatures", deleted)
+        dedup.run(spark, replace(cfg, methods=methods))
+        assert lake.read("silver.signatures").count() == 2
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+@pytest.mark.parametrize("num_words", [0, 3])
+def test_a_bucket_of_nearly_everything_is_one_cluster(spark: SparkSession, lake: Lakehouse, num_words: int) -> None:
+    """Copies of one page and near copies, each of a few words of its own: all found, without all pairs."""
+    body, number = prose(1, 120), 2_000
+    texts = [" ".join([*body, *prose(seed + 9, num_words)]) for seed in range(number)]
+    others = [" ".join(prose(seed + 9_999, 120)) for seed in range(200)]
+    rows = [page(f"d{place:05}", text) for place, text in enumerate(texts + others)]
+    rows_found = found(filled(lake, rows), config(lake.cfg.root))
+    assert members(rows_found) == [[f"d{place:05}" for place in range(number)]]
+    num_pairs = lake.read("silver.pairs").count()
+    assert num_pairs == 0 if num_words == 0 else num_pairs < 20 * number
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"method": "minhsh"}, "no method 'minhsh'; nearest: minhash"),
+        ({"methods": ["minhsh"]}, "no method 'minhsh'; nearest: minhash"),
+        ({"normalize": "lowr"}, "no form 'lowr'; nearest: lower"),
+        ({"preset": "fine-web"}, "no preset 'fine-web'; nearest: fineweb"),
+        ({"keep": "best_score", "score": "quality"}, "no signal of recipe 'raw' 'quality'"),
+        ({"score": "quality"}, "decides only with dedup.keep=best_score"),
+        ({"reach": 0}, "give 1 or more"),
         ({"keep": "first_crawl"}, "no keep rule 'first_crawl'; nearest: first_crawled"),
         ({"jaccard": 0.0}, "above 0 and at most 1"),
         ({"min_removed_share": 0.99}, "the smaller first"),
-        ({"num_rows": 9}, "need as many hashes"),
+        ({"preset": "own", "num_rows": 0}, "must be 1 or more"),
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object], said: str) -> None:

@@ -9,9 +9,8 @@ import zstandard
 from pyspark.sql import SparkSession
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import choose, export
+from lakeloom.jobs import choose, cli, export
 from lakeloom.jobs.choose import ChooseConfig
-from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.export_tasks import Placement
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
@@ -38,22 +37,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 
 def config(lake: Lakehouse, tokenizer: Tokenizer) -> ExportConfig:
-    duplicates = DedupConfig(
-        lakehouse=lake.cfg,
-        pool=POOL,
-        recipe=RAW,
-        method="none",
-        keep="smallest_id",
-        jaccard=0.75,
-        verify=True,
-        ngram=5,
-        num_hashes=112,
-        num_bands=14,
-        num_rows=8,
-        seed=1,
-        min_removed_share=0.0,
-        max_removed_share=1.0,
-    )
+    duplicates = replace(cli.load("dedup"), lakehouse=lake.cfg, pool=POOL, recipe=RAW, methods=[])
     chosen = ChooseConfig(lake.cfg, POOL, RAW, duplicates, "tiny", holdout_share=0.2, seed=0)
     group = TokenizerConfig(kind="file", path=str(tokenizer.path), vocab_size=0, sample_chars=0, seed=0)
     return ExportConfig(

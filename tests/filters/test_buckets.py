@@ -1,0 +1,52 @@
+"""Pairs of buckets against the definition, whatever the batches; and what a bucket of everything costs."""
+
+from collections import defaultdict
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lakeloom.filters.buckets import Pairs
+
+ROWS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abcdefghijkl")), unique=True, max_size=40).map(sorted)
+
+
+def defined(rows: list[tuple[int, str]], reach: int) -> list[tuple[str, str]]:
+    """The first `reach` of a bucket with each other, every later one with the first."""
+    buckets = defaultdict[int, list[str]](list)
+    found: list[tuple[str, str]] = []
+    for bucket, name in rows:
+        earlier = buckets[bucket]
+        found += [(name, one) for one in (earlier if len(earlier) < reach else earlier[:1])]
+        earlier.append(name)
+    return found
+
+
+def taken(rows: list[tuple[int, str]], reach: int, cuts: list[int]) -> list[tuple[str, str]]:
+    stream, found = Pairs(reach), list[tuple[str, str]]()
+    for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
+        buckets, names = pa.array([row[0] for row in rows[start:end]], pa.int64()), [row[1] for row in rows[start:end]]
+        later, earlier = stream.take(buckets, pa.array(names, pa.string()))
+        found += zip(later.to_pylist(), earlier.to_pylist(), strict=True)
+    return found
+
+
+@given(ROWS, st.integers(1, 5), st.data())
+def test_pairs_are_the_definition_whatever_the_batches(
+    rows: list[tuple[int, str]], reach: int, data: st.DataObject
+) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
+    assert taken(rows, reach, cuts) == defined(rows, reach)
+
+
+@pytest.mark.parametrize(("reach", "expected"), [(1, 9_999), (3, 10_000), (100, 99 * 100 // 2 + 9_900)])
+def test_a_bucket_of_everything_costs_a_pair_a_name(reach: int, expected: int) -> None:
+    names = pa.array([f"{number:05}" for number in range(10_000)])
+    stream, found = Pairs(reach), 0
+    for start in range(0, 10_000, 1_000):
+        later, earlier = stream.take(pa.array(np.full(1_000, 7)), names.slice(start, 1_000))
+        assert all(one > other for one, other in zip(later.to_pylist(), earlier.to_pylist(), strict=True))
+        found += len(later)
+    assert found == expected
