@@ -17,7 +17,7 @@ export HF_DATASETS_OFFLINE := 1
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-gpu oracle oracle-ingest oracle-model scales reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-gpu oracle oracle-dedup oracle-ingest oracle-model scales reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -81,6 +81,9 @@ LISTS ?= $(wildcard ../shared/data/banlists)
 
 oracle: $(STAMP)  ## agreement with DCLM's own decisions: make oracle DIR=folder [LISTS=folder of word lists]
 	@$(RUN) lakeloom.jobs.oracle_filters "$(DIR)" $(LISTS)
+
+oracle-dedup: $(STAMP)  ## recall and precision of near duplicates that are known: make oracle-dedup DIR=folder
+	@$(RUN) lakeloom.jobs.oracle_dedup "$(DIR)"
 
 oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
 	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"

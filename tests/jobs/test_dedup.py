@@ -1,20 +1,15 @@
 """Planted duplicates and the oracle's documents through the job: who is found, who stays, what is refused."""
 
-import io
-import json
 import random
-import re
 from collections.abc import Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.filters.minhash import MinHashParams
 from lakeloom.filters.recipe import Recipe
 from lakeloom.jobs import cli, dedup
 from lakeloom.jobs.dedup import DedupConfig
@@ -353,31 +348,3 @@ def test_a_bucket_of_nearly_everything_is_one_cluster(spark: SparkSession, lake:
 def test_wrong_settings_are_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         config("root", **wrong)
-
-
-@pytest.mark.spark
-@pytest.mark.slow
-def test_oracle(spark: SparkSession, lake: Lakehouse, shared: Path) -> None:
-    """Every stated similarity is true and at least 0.75; pairs from 0.8 up are found as the curve of bands says."""
-    folder = shared / "oracle" / "dedup"
-    filled(lake, (page(row["id"], row["text"]) for row in records(folder / "documents.jsonl.zst")), 3)
-    true = {(row["a"], row["b"]): float(row["jaccard"]) for row in records(folder / "pairs.jsonl.zst")}
-    rows = found(lake, config(lake.cfg.root))
-    stated = [(row["doc_id"], *re.findall(r"jaccard ([\d.]+) to (\w+)", row["reason"])) for row in rows]
-    edges = [(min(one, other), max(one, other), float(value)) for one, *ends in stated for value, other in ends]
-    assert len(edges) > 200
-    assert all(value >= 0.75 and abs(true[a, b] - value) < 2e-6 for a, b, value in edges)
-    cluster = {row["doc_id"]: row["cluster_id"] for row in rows}
-    near = {pair: value for pair, value in true.items() if value >= 0.8}
-    params = MinHashParams(112, 14, 8, 5, 1)
-    expected = sum(params.recall(value) for value in near.values())
-    error = sum(params.recall(value) * (1 - params.recall(value)) for value in near.values()) ** 0.5
-    together = sum(a in cluster and cluster[a] == cluster.get(b) for a, b in near)
-    assert together >= expected - 4 * error, (together, expected, len(near))
-    wordless = {"t000", "t001", "t009", "t010"}
-    assert not wordless & cluster.keys()
-
-
-def records(path: Path) -> Rows:
-    with path.open("rb") as file, io.TextIOWrapper(zstandard.ZstdDecompressor().stream_reader(file), "utf-8") as lines:
-        return [json.loads(line) for line in lines]
