@@ -195,12 +195,14 @@ def _clusters(lake: Lakehouse, cfg: DedupConfig) -> dict[str, str]:
     return {row["doc_id"]: row["cluster_id"] for row in lake.read("silver.clusters").where(ours).toLocalIterator()}
 
 
-def invariance(session: SparkSession, cfg: DedupConfig, truth: Truth, root: Path) -> list[Check]:
+def invariance(
+    session: SparkSession, cfg: DedupConfig, truth: Truth, root: Path, partitions: Sequence[int]
+) -> list[Check]:
     """Clusters by different numbers of partitions of the same documents in another order, against those of one."""
     found: list[dict[str, str]] = []
     before = session.conf.get("spark.sql.shuffle.partitions")
     try:
-        for number in PARTITIONS:
+        for number in partitions:
             order = np.random.default_rng(number).permutation(len(truth.ids))
             mixed = replace(truth, ids=[truth.ids[place] for place in order], text=truth.text.take(pa.array(order)))
             lake = Lakehouse(session, LakehouseConfig(str(root / str(number)), ""))
@@ -213,11 +215,19 @@ def invariance(session: SparkSession, cfg: DedupConfig, truth: Truth, root: Path
         session.conf.set("spark.sql.shuffle.partitions", str(before))
     return [
         Check(f"documents in clusters, shuffled, on {number} partitions", len(one), len(found[0]), one == found[0])
-        for number, one in zip(PARTITIONS, found, strict=True)
+        for number, one in zip(partitions, found, strict=True)
     ]
 
 
-def compare(session: SparkSession, truth: Truth, root: Path, console: Console, *, presets: Sequence[str]) -> bool:
+def compare(
+    session: SparkSession,
+    truth: Truth,
+    root: Path,
+    console: Console,
+    *,
+    presets: Sequence[str] = PRESETS,
+    partitions: Sequence[int] = PARTITIONS,
+) -> bool:
     """Print the tables and checks of each preset, and of the shipped one on several partitions; whether all holds."""
     shipped: DedupConfig = replace(cli.load("dedup", "dedup.max_removed_share=1"), pool=_POOL, recipe=_RAW)
     holds = True
@@ -230,7 +240,7 @@ def compare(session: SparkSession, truth: Truth, root: Path, console: Console, *
         _show(console, preset, cfg.params, table)
         loaded(lake, truth)
         holds &= _shown(console, job_checks(lake, cfg, truth))
-    return _shown(console, invariance(session, shipped, truth, root)) and holds
+    return _shown(console, invariance(session, shipped, truth, root, partitions)) and holds
 
 
 def main(folder: str) -> int:
@@ -240,7 +250,7 @@ def main(folder: str) -> int:
     console.print(f"{len(truth.ids):,} documents, {len(truth.one):,} known pairs", markup=False)
     with TemporaryDirectory(prefix="lakeloom-oracle-") as scratch:
         session = spark(config.build(SparkConfig, "spark", config.tree([f"lakehouse.root={scratch}"])))
-        holds = compare(session, truth, Path(scratch), console, presets=PRESETS)
+        holds = compare(session, truth, Path(scratch), console)
         session.stop()
     return 0 if holds else 1
 

@@ -56,14 +56,15 @@ def written(path: Path, rows: list[dict[str, object]]) -> None:
 @pytest.mark.slow
 def test_it_holds_on_true_pairs_and_not_on_others(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
     truth = Truth.read(folder)
-    screen = io.StringIO()
-    assert oracle_dedup.compare(spark, truth, tmp_path / "true", Console(file=screen, width=120), presets=["fineweb"])
-    assert screen.getvalue().count("ok ") >= 8 and "FAIL" not in screen.getvalue()
     lied = truth.jaccard.copy()
     lied[int(lied.argmax())] -= 0.05
-    lie, screen = replace(truth, jaccard=lied), io.StringIO()
-    assert not oracle_dedup.compare(spark, lie, tmp_path / "lie", Console(file=screen, width=120), presets=["fineweb"])
-    assert "FAIL pairs that it states" in screen.getvalue()
+    for name, given, partitions in (("true", truth, (1, 7)), ("lie", replace(truth, jaccard=lied), ())):
+        screen = io.StringIO()
+        console, root = Console(file=screen, width=120), tmp_path / name
+        holds = oracle_dedup.compare(spark, given, root, console, presets=["fineweb"], partitions=partitions)
+        printed = screen.getvalue()
+        assert holds == (name == "true"), printed
+        assert ("FAIL pairs that it states" in printed) == (name == "lie")
 
 
 def test_recall_off_the_curve_is_no_chance(folder: Path) -> None:
@@ -88,5 +89,5 @@ def test_shared_oracle(spark: SparkSession, shared: Path, tmp_path: Path) -> Non
     """Three presets on 6,192 documents: recall on the curve, no pair stated that is not true, any partitioning."""
     truth, screen = Truth.read(shared / "oracle" / "dedup"), io.StringIO()
     assert isinstance(truth.text, pa.StringArray) and len(truth.jaccard) == 10_805
-    holds = oracle_dedup.compare(spark, truth, tmp_path, Console(file=screen, width=120), presets=oracle_dedup.PRESETS)
+    holds = oracle_dedup.compare(spark, truth, tmp_path, Console(file=screen, width=120))
     assert holds, screen.getvalue()
