@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 TRAIN, HOLDOUT = "train", "holdout"
 _VERSION = 1  # raise it when the same input would give another corpus
-_CORPUS, _DOCUMENTS, _CLUSTERS = "gold.corpus", "silver.documents", "silver.clusters"
+_CORPUS, _DOCUMENTS = "gold.corpus", "silver.documents"
 
 
 @dataclass(frozen=True)
@@ -111,13 +111,7 @@ def _clustered(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:
     documents = _kept(lake, cfg)
     if not cfg.dedup.methods:
         return documents.withColumns({"cluster": F.col("doc_id"), "is_representative": F.lit(True)})
-    dedup_id = dedup.identify(lake, cfg.dedup)
-    if lake.commit(_CLUSTERS, dedup.txn(dedup_id)) is None:
-        raise ConfigError(
-            f"pool {cfg.pool.name!r}, recipe {cfg.recipe.name!r}: no clusters by {', '.join(cfg.dedup.methods)}; "
-            "run lakeloom dedup with the same settings first, or choose with dedup.methods=[]"
-        )
-    clusters = lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id)
+    _, clusters = dedup.published(lake, cfg.dedup)
     joined = documents.join(clusters.select("doc_id", "cluster_id", "is_representative"), "doc_id", how="left")
     alone = {
         "cluster": F.coalesce("cluster_id", "doc_id"),

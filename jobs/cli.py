@@ -54,6 +54,10 @@ JOBS: dict[str, Job] = {
     "evaluate": Job("evaluate", "EvaluateConfig", "bits per byte and lm-eval tasks of a model", needs_spark=False),
     "publish": Job("publish", "PublishConfig", "models' scores into gold.scores"),
     "explain": Job("explain", "ExplainConfig", "a page's way through a recipe: lakeloom explain https://loom.example/"),
+    "explain_duplicates": Job(
+        "explain_duplicates", "ExplainDuplicatesConfig", "a document's cluster: lakeloom explain-duplicates DOC"
+    ),
+    "duplicates": Job("duplicates", "DuplicatesConfig", "sizes of clusters, the largest, the most repeated domains"),
     "funnel": Job("funnel", "FunnelConfig", "how many pages each step of a recipe dropped"),
     "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
     "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
@@ -65,6 +69,7 @@ _SETTING = re.compile(r"[+~]{0,2}[A-Za-z_][\w.]*=")
 _FIRST_WORDS = {
     "sql": ("query", '"select pool, count(*) from bronze.pages group by pool"'),
     "explain": ("page", "https://loom.example/ (or a doc_id)"),
+    "explain_duplicates": ("page", "https://loom.example/ (or a doc_id)"),
 }
 
 
@@ -122,6 +127,7 @@ def _main(words: list[str]) -> int:
         screen.list_jobs(console, {name: job.about for name, job in JOBS.items()})
         return 0
     name, *overrides = words
+    name = name.replace("-", "_")  # explain-duplicates, fit-classifier
     try:
         if name not in JOBS:
             raise unknown("job", name, JOBS)

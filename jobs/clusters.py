@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from lakeloom.jobs import near
@@ -67,12 +67,16 @@ def members(found: Graph, alike: DataFrame | None, scratch: Path) -> DataFrame:
 
 def represented(rows: DataFrame, ranks: DataFrame) -> DataFrame:
     """Members with their cluster_id: of each component the doc_id of the smallest `rank` (columns doc_id, rank)."""
-    ranked = rows.join(ranks, "doc_id", how="inner")
-    best = F.min(F.struct(F.col("rank").isNull().alias("unknown"), "rank", "doc_id"))["doc_id"]
-    stays = ranked.groupBy("component").agg(best.alias("cluster_id"))
-    joined = ranked.join(stays, "component", how="inner")
-    is_representative = (F.col("cluster_id") == F.col("doc_id")).alias("is_representative")
-    return joined.select("doc_id", "cluster_id", is_representative, "method", "similarity", "reason")
+    best = F.struct(F.col("rank").isNull(), "rank", "doc_id")
+    cluster = F.min(best).over(Window.partitionBy("component"))["doc_id"]
+    return rows.join(ranks, "doc_id", how="inner").select(
+        "doc_id",
+        cluster.alias("cluster_id"),
+        (cluster == F.col("doc_id")).alias("is_representative"),
+        "method",
+        "similarity",
+        "reason",
+    )
 
 
 def _addresses(documents: DataFrame) -> DataFrame:

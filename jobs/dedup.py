@@ -137,7 +137,7 @@ def run(spark: SparkSession, cfg: DedupConfig) -> Report:
     facts: dict[str, str | int | float] = {"dedup_id": dedup_id, "methods": ", ".join(cfg.methods) or "none"}
     if not cfg.methods:
         return Report("dedup", given.num_kept, given.num_kept, 0, {_DOCUMENTS: given.version}, facts)
-    if lake.commit(_CLUSTERS, txn(dedup_id)) is None:
+    if lake.commit(_CLUSTERS, _txn(dedup_id)) is None:
         _publish(lake, cfg, given, dedup_id)
     else:
         facts["was_there"] = 1
@@ -149,8 +149,23 @@ def identify(lake: Lakehouse, cfg: DedupConfig) -> str:
     return _identity(_input(lake, cfg), cfg)
 
 
-def txn(dedup_id: str) -> str:
-    """Transaction that publishes the clusters."""
+def published(lake: Lakehouse, cfg: DedupConfig) -> tuple[str, DataFrame]:
+    """The dedup_id, and its rows of silver.clusters. ConfigError where they are not there yet."""
+    dedup_id = identify(lake, cfg)
+    if lake.commit(_CLUSTERS, _txn(dedup_id)) is None:
+        raise ConfigError(
+            f"pool {', '.join(map(repr, cfg.pools))}, recipe {cfg.recipe.name!r}: no clusters by "
+            f"{', '.join(cfg.methods) or 'no method'}; run lakeloom dedup with the same settings first"
+        )
+    return dedup_id, lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id)
+
+
+def kept(lake: Lakehouse, cfg: DedupConfig) -> DataFrame:
+    """The documents that take part: of all pools, kept by the recipe."""
+    return _input(lake, cfg).kept
+
+
+def _txn(dedup_id: str) -> str:
     return f"dedup/{dedup_id}"
 
 
@@ -201,10 +216,10 @@ def _publish(lake: Lakehouse, cfg: DedupConfig, given: _Input, dedup_id: str) ->
         alike = None
         if "minhash" in cfg.methods:
             alike = _alike(lake, cfg, given.kept, found.texts, scratch=scratch, txn=f"measure/{dedup_id}")
-        members = stored(clusters.members(found, alike, scratch), scratch / "members")
+        members = clusters.members(found, alike, scratch)
         rows = stored(clusters.represented(members, _ranks(lake, cfg, given.kept)), scratch / "clusters")
         _check(cfg, given.num_kept, _totals(rows)["removed"])
-        lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=txn(dedup_id))
+        lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id))
 
 
 def _alike(
