@@ -17,7 +17,7 @@ export HF_DATASETS_OFFLINE := 1
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-gpu oracle oracle-dedup oracle-ingest oracle-model scales reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-dedup bench-peers bench-gpu oracle oracle-dedup oracle-ingest oracle-model scales reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -71,6 +71,13 @@ bench-ingest: $(STAMP)  ## CPU of an ingest beside a bare loop over the same arc
 
 bench-filters: $(STAMP)  ## pages a second of the filters: kernels, language id, plain Python, through Spark
 	@$(RUN) lakeloom.jobs.bench_filters "$(POOL)" $(PAGES)
+
+bench-dedup: $(STAMP)  ## speed and growth of dedup on any texts: make bench-dedup DIR=folder [MB=1000]
+	@$(RUN) lakeloom.jobs.bench_dedup "$(DIR)" $(MB)
+
+bench-peers:  ## rensa, datasketch and datatrove in .bench, to be measured beside it
+	@test -x .bench/bin/python || $(PYTHON) -m venv .bench
+	@$(BIN)/uv pip install --quiet --python .bench/bin/python rensa==0.5.0 datasketch==2.0.0 "datatrove[processing]==0.10.1" spacy==3.8.18
 
 SCALE ?= 400m_1x
 bench-gpu: $(STAMP)  ## speed of training: make bench-gpu [SCALE=400m_1x] [TRY="compile=off micro_batch=16,attention=flash"]
