@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from lakeloom.filters import minhash
 from lakeloom.filters.minhash import MinHashParams
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import near
+from lakeloom.jobs import documents, near
 from lakeloom.jobs.components import components
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import Json, identity
@@ -26,7 +26,7 @@ from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 
 log = logging.getLogger(__name__)
 
-_DOCUMENTS, _SIGNATURES, _CLUSTERS = "silver.documents", "silver.signatures", "silver.clusters"
+_SIGNATURES, _CLUSTERS = "silver.signatures", "silver.clusters"
 
 METHODS = ("none", "exact", "minhash")
 # What decides who stays: the smallest value, then the smallest doc_id.
@@ -83,48 +83,33 @@ class DedupConfig:
 def run(spark: SparkSession, cfg: DedupConfig) -> Report:
     """Append signatures and clusters, once for an input and method. Incomplete if too much would go."""
     lake = Lakehouse(spark, cfg.lakehouse)
-    if not lake.exists(_DOCUMENTS):
-        raise _nothing(cfg)
-    version = lake.version(_DOCUMENTS)
-    documents = _documents(lake, cfg, version)
-    dedup_id = _identity(documents, cfg)
+    found, version = documents.read(lake, cfg.pool, cfg.recipe)
+    dedup_id = _identity(found, cfg)
     facts: dict[str, str | int | float] = {"dedup_id": dedup_id, "method": cfg.method}
-    kept = documents.where(F.col("dropped_by").isNull())
+    kept = found.where(F.col("dropped_by").isNull())
     if cfg.method == "none":
         num_kept = kept.count()
-        return Report("dedup", num_kept, num_kept, 0, {_DOCUMENTS: version}, facts)
+        return Report("dedup", num_kept, num_kept, 0, {documents.TABLE: version}, facts)
     if lake.commit(_CLUSTERS, _txn(dedup_id)) is None:
         _publish(lake, cfg, kept, dedup_id)
     else:
         facts["was_there"] = 1
-    return _report(lake, dedup_id, {_DOCUMENTS: version}, facts)
+    return _report(lake, dedup_id, {documents.TABLE: version}, facts)
 
 
 def identify(lake: Lakehouse, cfg: DedupConfig) -> str:
     """The dedup_id of this pool, recipe and method, run or not. ConfigError without documents."""
-    if not lake.exists(_DOCUMENTS):
-        raise _nothing(cfg)
-    return _identity(_documents(lake, cfg), cfg)
+    return _identity(documents.read(lake, cfg.pool, cfg.recipe)[0], cfg)
 
 
-def _identity(documents: DataFrame, cfg: DedupConfig) -> str:
-    rows = documents.agg(F.array_sort(F.collect_set("batch_id")).alias("batches")).first()
-    batches: list[str] = rows["batches"] if rows is not None else []
-    if not batches:
-        raise _nothing(cfg)
+def _identity(found: DataFrame, cfg: DedupConfig) -> str:
+    batches = documents.batches(found, cfg.pool, cfg.recipe)
     method: dict[str, Json] = {"method": cfg.method}
     if cfg.method != "none":
         method["keep"] = cfg.keep
     if cfg.method == "minhash":
         method |= {**asdict(cfg.params), "verify": cfg.verify, "jaccard": cfg.jaccard if cfg.verify else None}
     return identity("dedup", _VERSION, cfg.pool.name, cfg.recipe.hash, batches, method)
-
-
-def _nothing(cfg: DedupConfig) -> ConfigError:
-    return ConfigError(
-        f"{_DOCUMENTS} has no documents of pool {cfg.pool.name!r} and recipe {cfg.recipe.name!r}; "
-        "run lakeloom curate with the same pool and recipe first"
-    )
 
 
 def _txn(dedup_id: str) -> str:
@@ -140,12 +125,6 @@ def _publish(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame, dedup_id: str) 
         clusters = _stored(_represented(lake, cfg, kept, members), Path(scratch, "clusters"))
         _check(cfg, signatures.count(), _totals(clusters)["removed"])
         lake.append(clusters.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id))
-
-
-def _documents(lake: Lakehouse, cfg: DedupConfig, version: int | None = None) -> DataFrame:
-    """The documents of pool and recipe, dropped ones too."""
-    rows = lake.read(_DOCUMENTS, version)
-    return rows.where((F.col("pool") == cfg.pool.name) & (F.col("recipe_hash") == cfg.recipe.hash))
 
 
 def _stored(rows: DataFrame, folder: Path) -> DataFrame:
