@@ -14,6 +14,7 @@ from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tables import table
+from tests.jobs.test_decontaminate import unset
 
 pytestmark = pytest.mark.spark
 
@@ -40,7 +41,7 @@ def config(lake: Lakehouse, recipe: Recipe = RAW, method: str = "none") -> Choos
         min_removed_share=0.0,
         max_removed_share=1.0,
     )
-    return ChooseConfig(lake.cfg, POOL, recipe, duplicates, recipe.name, SHARE, seed=0)
+    return ChooseConfig(lake.cfg, POOL, recipe, duplicates, unset(lake, POOL, recipe), recipe.name, SHARE, 0, False)
 
 
 def page(number: int) -> str:
