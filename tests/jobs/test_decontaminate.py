@@ -12,11 +12,12 @@ from unicodedata import normalize
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from lakeloom.evaluate import questions, tasks
 from lakeloom.evaluate.tasks import TaskFile
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import choose, decontaminate, evalitems
+from lakeloom.jobs import choose, decontaminate, dedup, evalitems
 from lakeloom.jobs.choose import ChooseConfig
 from lakeloom.jobs.decontaminate import DecontaminateConfig
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
@@ -308,6 +309,28 @@ def test_choose_drops_or_masks_what_was_found(lake: Lakehouse, data: str) -> Non
     assert (
         len({choose.identify(lake, one) for one in (chosen(lake, cfg), chosen(lake, replace(cfg, threshold=0.6)))}) == 2
     )
+
+
+@pytest.mark.spark
+def test_a_cluster_whose_representative_is_left_out_gives_nothing_to_train(lake: Lakehouse, data: str) -> None:
+    texts = {
+        "a": inside(ITEMS[0], 1),
+        "b": prose(2, 50),
+        "c": inside(ITEMS[1], 3),
+        "d": prose(4, 50),
+        "e": prose(5, 50),
+    }
+    cfg = config(filled(lake, [page(name, text) for name, text in texts.items()]).cfg.root, data)
+    decontaminate.run(lake.spark, cfg)
+    ours = chosen(lake, cfg, method="exact")
+    dedup_id = dedup.identify(lake, ours.dedup)
+    pairs = [("a", "a"), ("b", "a"), ("c", "d"), ("d", "d")]  # contaminated are a representative and another member
+    clusters = lake.spark.createDataFrame(pairs, "doc_id STRING, cluster_id STRING").selectExpr(
+        "*", "doc_id = cluster_id as is_representative", "'' as method", "1.0 as similarity", "'' as reason"
+    )
+    rows = clusters.withColumn("dedup_id", F.lit(dedup_id))
+    lake.append(rows, "silver.clusters", txn=f"dedup/{dedup_id}")
+    assert sorted(corpus(lake, ours)[0]) == ["d", "e"]
 
 
 @pytest.mark.parametrize(
