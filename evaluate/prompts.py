@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from lakeloom.evaluate.tasks import Example, Task, TaskData
+from lakeloom.evaluate.tasks import Example, Task, TaskData, item_id
 
 # DCLM's own `seed: 1` doesn't reach the choice of examples.
 SEED = 1234
@@ -78,7 +78,7 @@ def _prompts(task: Task, category: str, rows: Sequence[Example]) -> Iterator[Pro
         shots = _BETWEEN_SHOTS.join(_shot(task, rows[place]) for place in drawn)
         before = _BETWEEN_SHOTS if shots else ""
         yield Prompt(
-            item_id=f"{category}/{index}" if category else str(index),
+            item_id=item_id(category, index),
             category=category,
             fewshot_rows=tuple(drawn),
             fewshot=shots,

@@ -69,6 +69,15 @@ class TaskData:
 
 
 @dataclass(frozen=True)
+class TaskFile:
+    """The lines of a task's file, one JSON object each."""
+
+    path: Path
+    lines: tuple[str, ...]
+    sha256: str
+
+
+@dataclass(frozen=True)
 class Absent:
     """A task that was asked for and has no score, and why."""
 
@@ -83,13 +92,13 @@ def load() -> Mapping[str, Task]:
     return {row["task"]: _task(row) for row in csv.DictReader(io.StringIO(text))}
 
 
-def choose(names: Sequence[str]) -> list[Task]:
+def choose(names: Sequence[str], where: str = "evaluate.tasks") -> list[Task]:
     """The tasks of a list of names and groups (core, extended, light, mmlu), each once, in DCLM's order."""
     known = load()
     groups = {group for task in known.values() for group in task.groups}
     for name in names:
         if name not in known and name not in groups:
-            raise unknown("task or group of tasks", name, {*known, *groups}, "evaluate.tasks")
+            raise unknown("task or group of tasks", name, {*known, *groups}, where)
     wanted = set(names)
     return [task for task in known.values() if wanted & {task.name, *task.groups}]
 
@@ -98,18 +107,35 @@ def read(task: Task, folder: Path | None) -> TaskData | Absent:
     """The task's rows, or the reason why there are none; folder None means that the user has no data."""
     if task.kind not in FIELDS:
         return Absent(task.name, f"not yet supported: {task.kind}")
+    found = locate(task, folder)
+    if isinstance(found, Absent):
+        return found
+    return TaskData(task, examples(task, found), found.sha256)
+
+
+def examples(task: Task, file: TaskFile) -> tuple[Example, ...]:
+    """The rows of a file of one of the kinds in FIELDS."""
+    return tuple(_example(task, line, f"{file.path}:{number}") for number, line in enumerate(file.lines, 1))
+
+
+def locate(task: Task, folder: Path | None) -> TaskFile | Absent:
+    """The task's file, of whatever kind the task is, if it is the benchmark's."""
     if folder is None:
         return Absent(task.name, "no task data: evaluate.data is not set")
     path = _locate(task, folder)
     if path is None:
         return Absent(task.name, f"no file {task.file}[.zst] in {folder}")
     content = _content(path)
-    if task.digests and not {hashlib.sha256(content).hexdigest(), _blob_id(content)} & set(task.digests):
+    sha256 = hashlib.sha256(content).hexdigest()
+    if task.digests and not {sha256, _blob_id(content)} & set(task.digests):
         return Absent(task.name, f"{path} is not the file of the benchmark: its SHA-256 differs")
     # On \n only: texts hold U+2028 and the like, where str.splitlines would cut.
-    lines = [line for line in content.decode("utf-8").split("\n") if line.strip()]
-    examples = tuple(_example(task, line, f"{path}:{number}") for number, line in enumerate(lines, 1))
-    return TaskData(task, examples, hashlib.sha256(content).hexdigest())
+    return TaskFile(path, tuple(line for line in content.decode("utf-8").split("\n") if line.strip()), sha256)
+
+
+def item_id(category: str, index: int) -> str:
+    """Name of a task's item: its place in the file, or in its category where the task is split."""
+    return f"{category}/{index}" if category else str(index)
 
 
 def _task(row: Mapping[str, str]) -> Task:

@@ -4,7 +4,8 @@ The split is by page, not by dataset: a page is held out where the hash of (seed
 the same under every recipe. So the datasets of a pool hold out the same pages, as far as their recipes kept them.
 A cluster with held-out pages gives one of them (of the smallest hash) to the holdout and nothing to train; any
 other gives its representative to train. With or without clusters, no training document has a held-out text.
-Documents without text are left out.
+Documents without text are left out. With choose.decontaminated, contaminated ones are, too, or lose what they have of
+evaluation items; a cluster whose representative is left out gives nothing to train, since its members are alike.
 """
 
 import logging
@@ -14,10 +15,11 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import dedup, shares
+from lakeloom.jobs import decontaminate, dedup, documents, shares
+from lakeloom.jobs.decontaminate import DecontaminateConfig
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
-from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 
 TRAIN, HOLDOUT = "train", "holdout"
 _VERSION = 1  # raise it when the same input would give another corpus
-_CORPUS, _DOCUMENTS = "gold.corpus", "silver.documents"
+_CORPUS = "gold.corpus"
 
 
 @dataclass(frozen=True)
@@ -37,11 +39,15 @@ class ChooseConfig:
     pool: PoolConfig
     recipe: Recipe
     dedup: DedupConfig
+    decontaminate: DecontaminateConfig
     dataset: str
     holdout_share: float
     seed: int
+    decontaminated: bool
 
     def __post_init__(self) -> None:
+        if self.decontaminated and self.decontaminate.action == "none":
+            raise ConfigError("choose.decontaminated=true: say decontaminate.action=drop or mask, not none")
         if not 0 <= self.holdout_share < 1:
             raise ConfigError(f"choose.holdout_share={self.holdout_share}: it must be from 0 to below 1")
         if not self.dataset or not all(one.isalnum() or one in "._-" for one in self.dataset):
@@ -60,13 +66,21 @@ def run(spark: SparkSession, cfg: ChooseConfig) -> Report:
     commit = find(lake, corpus_id)
     if commit is None:
         commit = lake.append(_chosen(lake, cfg, corpus_id), _CORPUS, txn=_txn(corpus_id))
-    return _report(lake, corpus_id, commit, num_kept, num_empty, cfg.holdout_share)
+    report = _report(lake, corpus_id, commit, num_kept, num_empty, cfg.holdout_share)
+    if cfg.decontaminated:
+        ours = cfg.decontaminate
+        report.facts["contaminated"] = decontaminate.check(ours, decontaminate.read(lake, ours), num_kept)
+    return report
 
 
 def identify(lake: Lakehouse, cfg: ChooseConfig) -> str:
     """The corpus_id of this configuration and the documents that there are, whether it was run or not."""
     found = dedup.identify(lake, cfg.dedup)  # covers pool, recipe and ingested batches
-    return identity("choose", _VERSION, found, cfg.dataset, cfg.holdout_share, cfg.seed)
+    parts: list[Json] = [found, cfg.dataset, cfg.holdout_share, cfg.seed]
+    if cfg.decontaminated:
+        ours = cfg.decontaminate
+        parts += [decontaminate.identify(lake, ours), ours.threshold, ours.action]
+    return identity("choose", _VERSION, *parts)
 
 
 def find(lake: Lakehouse, corpus_id: str) -> Commit | None:
@@ -79,8 +93,7 @@ def _txn(corpus_id: str) -> str:
 
 
 def _kept(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:
-    is_ours = (F.col("pool") == cfg.pool.name) & (F.col("recipe_hash") == cfg.recipe.hash)
-    return lake.read(_DOCUMENTS, lake.version(_DOCUMENTS)).where(is_ours & F.col("dropped_by").isNull())
+    return documents.read(lake, [cfg.pool.name], cfg.recipe).kept
 
 
 def _counts(kept: DataFrame) -> tuple[int, int]:
@@ -90,15 +103,14 @@ def _counts(kept: DataFrame) -> tuple[int, int]:
 
 
 def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
-    documents = (
-        _clustered(lake, cfg)
-        .where("num_chars > 0")
-        .select("doc_id", "url", "text", "num_chars", "cluster", "is_representative", _key(cfg))
-    )
+    rows = _clustered(lake, cfg).select("doc_id", "url", "text", "num_chars", "cluster", "is_representative")
+    if cfg.decontaminated:
+        rows = decontaminate.cleaned(lake, cfg.decontaminate, rows)
+    rows = rows.where("num_chars > 0").withColumn("key", _key(cfg))
     is_held = shares.is_below("key", cfg.holdout_share)
-    stands = documents.where(is_held).groupBy("cluster").agg(F.min_by("doc_id", "key").alias("doc_id"))
-    holdout = documents.join(stands.select("doc_id"), "doc_id", how="left_semi")
-    train = documents.where("is_representative").join(stands.select("cluster"), "cluster", how="left_anti")
+    stands = rows.where(is_held).groupBy("cluster").agg(F.min_by("doc_id", "key").alias("doc_id"))
+    holdout = rows.join(stands.select("doc_id"), "doc_id", how="left_semi")
+    train = rows.where("is_representative").join(stands.select("cluster"), "cluster", how="left_anti")
     train = train.withColumn("text_sha", F.sha2("text", 256))
     train = train.join(holdout.select(F.sha2("text", 256).alias("text_sha")), "text_sha", how="left_anti")
     columns = ("doc_id", "url", "text", "num_chars")
@@ -108,11 +120,11 @@ def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
 
 def _clustered(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:
     """Kept documents with `cluster` (nobody's duplicate: its own doc_id) and `is_representative`."""
-    documents = _kept(lake, cfg)
+    kept = _kept(lake, cfg)
     if not cfg.dedup.methods:
-        return documents.withColumns({"cluster": F.col("doc_id"), "is_representative": F.lit(True)})
+        return kept.withColumns({"cluster": F.col("doc_id"), "is_representative": F.lit(True)})
     _, clusters = dedup.published(lake, cfg.dedup)
-    joined = documents.join(clusters.select("doc_id", "cluster_id", "is_representative"), "doc_id", how="left")
+    joined = kept.join(clusters.select("doc_id", "cluster_id", "is_representative"), "doc_id", how="left")
     alone = {
         "cluster": F.coalesce("cluster_id", "doc_id"),
         "is_representative": F.coalesce("is_representative", F.lit(True)),
@@ -122,7 +134,7 @@ def _clustered(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:
 
 def _key(cfg: ChooseConfig) -> Column:
     """A number of 256 bits for each page, as hex digits; the same under every recipe."""
-    return F.sha2(F.concat(F.lit(f"holdout/{cfg.seed}/"), "doc_id"), 256).alias("key")
+    return F.sha2(F.concat(F.lit(f"holdout/{cfg.seed}/"), "doc_id"), 256)
 
 
 def _report(lake: Lakehouse, corpus_id: str, commit: Commit, num_kept: int, num_empty: int, share: float) -> Report:
@@ -141,5 +153,5 @@ def _report(lake: Lakehouse, corpus_id: str, commit: Commit, num_kept: int, num_
         "empty": num_empty,
         "was_there": int(not commit.is_new),
     }
-    versions = {_DOCUMENTS: lake.version(_DOCUMENTS), _CORPUS: commit.version}
+    versions = {documents.TABLE: lake.version(documents.TABLE), _CORPUS: commit.version}
     return Report("choose", num_kept, num_chosen, num_kept - num_chosen, versions, facts)

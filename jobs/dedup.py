@@ -18,7 +18,8 @@ from pyspark.sql import functions as F
 from lakeloom.filters import minhash
 from lakeloom.filters.minhash import PRESETS, MinHashParams
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import clusters, near, signatures
+from lakeloom.jobs import clusters, documents, near, signatures
+from lakeloom.jobs.documents import Documents
 from lakeloom.jobs.near import Measure
 from lakeloom.jobs.scratch import stored
 from lakeloom.jobs.signatures import FORMS, Scheme
@@ -30,7 +31,7 @@ from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 
 log = logging.getLogger(__name__)
 
-_DOCUMENTS, _CLUSTERS = "silver.documents", "silver.clusters"
+_CLUSTERS = "silver.clusters"
 
 METHODS = ("url", "text", "minhash")
 # What decides who stays: the smallest value, then the smallest doc_id. Null comes last.
@@ -116,27 +117,14 @@ class DedupConfig:
         return sorted({self.pool.name, *self.with_pools})
 
 
-@dataclass(frozen=True)
-class _Input:
-    """Documents of the pools and the recipe, at one version, and how many are kept by (pool, batch)."""
-
-    version: int
-    kept: DataFrame
-    batches: dict[tuple[str, str], int]
-
-    @property
-    def num_kept(self) -> int:
-        return sum(self.batches.values())
-
-
 def run(spark: SparkSession, cfg: DedupConfig) -> Report:
     """Append clusters, once for an input and configuration. Incomplete if too much would go."""
     lake = Lakehouse(spark, cfg.lakehouse)
-    given = _input(lake, cfg)
+    given = documents.read(lake, cfg.pools, cfg.recipe)
     dedup_id = _identity(given, cfg)
     facts: dict[str, str | int | float] = {"dedup_id": dedup_id, "methods": ", ".join(cfg.methods) or "none"}
     if not cfg.methods:
-        return Report("dedup", given.num_kept, given.num_kept, 0, {_DOCUMENTS: given.version}, facts)
+        return Report("dedup", given.num_kept, given.num_kept, 0, {documents.TABLE: given.version}, facts)
     if lake.commit(_CLUSTERS, _txn(dedup_id)) is None:
         _publish(lake, cfg, given, dedup_id)
     else:
@@ -146,7 +134,7 @@ def run(spark: SparkSession, cfg: DedupConfig) -> Report:
 
 def identify(lake: Lakehouse, cfg: DedupConfig) -> str:
     """The dedup_id of the pools' documents, recipe and methods, run or not. ConfigError without documents."""
-    return _identity(_input(lake, cfg), cfg)
+    return _identity(documents.read(lake, cfg.pools, cfg.recipe), cfg)
 
 
 def published(lake: Lakehouse, cfg: DedupConfig) -> tuple[str, DataFrame]:
@@ -162,31 +150,14 @@ def published(lake: Lakehouse, cfg: DedupConfig) -> tuple[str, DataFrame]:
 
 def kept(lake: Lakehouse, cfg: DedupConfig) -> DataFrame:
     """The documents that take part: of all pools, kept by the recipe."""
-    return _input(lake, cfg).kept
+    return documents.read(lake, cfg.pools, cfg.recipe).kept
 
 
 def _txn(dedup_id: str) -> str:
     return f"dedup/{dedup_id}"
 
 
-def _input(lake: Lakehouse, cfg: DedupConfig) -> _Input:
-    if not lake.exists(_DOCUMENTS):
-        raise _nothing(cfg, cfg.pools)
-    version = lake.version(_DOCUMENTS)
-    ours = (F.col("recipe_hash") == cfg.recipe.hash) & F.col("pool").isin(cfg.pools)
-    documents = lake.read(_DOCUMENTS, version).where(ours)
-    is_kept = F.col("dropped_by").isNull()
-    # A row a commit of ingest; the number of documents, too, for a takedown lowers it.
-    counts = documents.groupBy("pool", "batch_id").agg(F.count_if(is_kept).alias("n")).toLocalIterator()
-    batches = {(row["pool"], row["batch_id"]): int(row["n"]) for row in counts}
-    absent = set(cfg.pools) - {pool for pool, _ in batches}
-    if absent:
-        raise _nothing(cfg, sorted(absent))
-    return _Input(version, documents.where(is_kept), batches)
-
-
-def _identity(given: _Input, cfg: DedupConfig) -> str:
-    batches: Json = [[pool, batch, number] for (pool, batch), number in sorted(given.batches.items())]
+def _identity(given: Documents, cfg: DedupConfig) -> str:
     how: dict[str, Json] = {"methods": sorted(set(cfg.methods))}
     if cfg.methods:
         how |= {"keep": cfg.keep, "score": cfg.score}
@@ -195,18 +166,10 @@ def _identity(given: _Input, cfg: DedupConfig) -> str:
     if "minhash" in cfg.methods:
         how |= {**asdict(cfg.params), "reach": cfg.reach, "verify": cfg.verify}
         how["jaccard"] = cfg.jaccard if cfg.verify else None
-    return identity("dedup", _VERSION, cfg.recipe.hash, batches, how)
+    return identity("dedup", _VERSION, cfg.recipe.hash, given.identity, how)
 
 
-def _nothing(cfg: DedupConfig, pools: list[str]) -> ConfigError:
-    named = ", ".join(map(repr, pools))
-    return ConfigError(
-        f"{_DOCUMENTS} has no documents of pool {named} and recipe {cfg.recipe.name!r}; "
-        "run lakeloom curate with the same pool and recipe first"
-    )
-
-
-def _publish(lake: Lakehouse, cfg: DedupConfig, given: _Input, dedup_id: str) -> None:
+def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str) -> None:
     """Signatures, pairs, then clusters, if they remove a number within bounds."""
     signed = signatures.signed(lake, given.kept, given.batches, cfg.scheme)
     by_text = bool({"text", "minhash"} & set(cfg.methods))
@@ -217,7 +180,7 @@ def _publish(lake: Lakehouse, cfg: DedupConfig, given: _Input, dedup_id: str) ->
         if "minhash" in cfg.methods:
             alike = _alike(lake, cfg, given.kept, found.texts, scratch=scratch, txn=f"measure/{dedup_id}")
         members = clusters.members(found, alike, scratch)
-        rows = stored(clusters.represented(members, _ranks(lake, cfg, given.kept)), scratch / "clusters")
+        rows = stored(clusters.represented(members, ranks(lake, cfg, given.kept)), scratch / "clusters")
         _check(cfg, given.num_kept, _totals(rows)["removed"])
         lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id))
 
@@ -239,8 +202,8 @@ def _alike(
     return similar.where(F.col("similarity") >= cfg.jaccard)
 
 
-def _ranks(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame) -> DataFrame:
-    """Columns doc_id and rank: the smallest of a cluster stays."""
+def ranks(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame) -> DataFrame:
+    """Columns doc_id and rank by the keep rule: the smallest of a cluster stays."""
     facts = kept.select("doc_id", "num_chars", "signals", F.coalesce("part_of", "doc_id").alias("page"))
     if cfg.keep == "first_crawled":
         pages = lake.read("bronze.pages").where(F.col("pool").isin(cfg.pools))
@@ -271,8 +234,8 @@ def _check(cfg: DedupConfig, num_kept: int, removed: int) -> None:
         )
 
 
-def _report(lake: Lakehouse, given: _Input, dedup_id: str, facts: dict[str, str | int | float]) -> Report:
+def _report(lake: Lakehouse, given: Documents, dedup_id: str, facts: dict[str, str | int | float]) -> Report:
     totals = _totals(lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id))
     removed = totals.pop("removed")
-    versions = {_DOCUMENTS: given.version, **{name: lake.version(name) for name in (signatures.TABLE, _CLUSTERS)}}
+    versions = {documents.TABLE: given.version, **{name: lake.version(name) for name in (signatures.TABLE, _CLUSTERS)}}
     return Report("dedup", given.num_kept, given.num_kept - removed, removed, versions, {**facts, **totals})

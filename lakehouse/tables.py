@@ -192,6 +192,40 @@ _ALL = [
         cluster_by="dedup_id",
     ),
     _table(
+        "silver.eval_items",
+        "one row per evaluation item and way to search: its n-grams, each once; none where it has too few words",
+        "itemset_id task item_id",
+        [
+            ("itemset_id", STRING),  # identity of the task files and of the n-grams' sizes
+            ("task", STRING),
+            ("item_id", STRING),  # as in gold.items
+            ("num_words", INT),
+            ("num_ngrams", INT),
+            ("ngrams", pa.list_(LONG)),  # hashes, to join by
+            ("checks", pa.list_(LONG)),  # second hashes of the same
+            ("places", pa.list_(INT)),  # number of the word that each begins with
+        ],
+        cluster_by="itemset_id",
+    ),
+    _table(
+        "silver.contamination",
+        "one row per document and evaluation item that have an n-gram in common: how much of the item, and where",
+        "doc_id task item_id decontamination_id",
+        [
+            ("doc_id", STRING),
+            ("decontamination_id", STRING),
+            ("task", STRING),
+            ("item_id", STRING),
+            ("num_ngrams", INT),  # of the item
+            ("num_matched", INT),  # of them in the document
+            ("share", DOUBLE),
+            ("matched", pa.list_(INT)),  # the item's words that they begin with
+            ("starts", pa.list_(INT)),  # spans of the document's text, in bytes of UTF-8
+            ("ends", pa.list_(INT)),
+        ],
+        cluster_by="decontamination_id",
+    ),
+    _table(
         "gold.corpus",
         "one row per document of a dataset version, with its split",
         "doc_id corpus_id",

@@ -9,7 +9,7 @@ variable "schemas" {
   type        = map(string)
   default = {
     bronze = "Pages as crawled, and records that gave none"
-    silver = "Documents of a recipe, signatures and clusters of duplicates"
+    silver = "Documents of a recipe, signatures and clusters of duplicates, evaluation items found in them"
     gold   = "Datasets, shards and scores"
     ops    = "Funnels, and the volume for files"
   }

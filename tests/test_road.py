@@ -1,5 +1,6 @@
 """The road as users walk it: the demo at a small size, and every command that README and docs/ show."""
 
+import json
 import re
 import shlex
 import shutil
@@ -47,6 +48,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder.joinpath("my-jsonl").mkdir()
     rows = [f'{{"text": "Page {nth}.", "url": "https://loom.example/{nth}"}}\n' for nth in range(9)]
     folder.joinpath("my-jsonl", "one.jsonl").write_text("".join(rows))
+    items = folder / "local_data" / "gpqa_data"
+    items.mkdir(parents=True)
+    question = {
+        "query": "What is the name of the river that runs past the mill?",
+        "choices": ["Loom", "Lake"],
+        "gold": 0,
+    }
+    items.joinpath("gpqa_main.jsonl").write_text(json.dumps(question))
     recipe = (ROOT / "conf" / "recipe" / "refinedweb.yaml").read_text()
     folder.joinpath("mine.yaml").write_text(recipe.replace("name: refinedweb", "name: mine").replace("0.65", "0.5"))
     with pytest.MonkeyPatch.context() as patch:
