@@ -13,20 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from lakeloom.filters.characters import decode
-from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, kernel
+from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, Words32, kernel
+from lakeloom.filters.mixing import MIX1, MIX2, finish
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.words import FNV_OFFSET, FNV_PRIME
 from lakeloom.lakehouse.errors import ConfigError
 
-Words32 = NDArray[np.uint32]
-
 SCHEME = "affine32"  # a*h + b mod 2**32 over a mixed h; datasketch 2 advises against its older one for new data
 EMPTY = np.uint32(0xFFFFFFFF)  # a signature of nothing but this has no shingle, as in datasketch
-_MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)  # MurmurHash3's 64-bit finaliser
-_HALF, _33 = np.uint64(32), np.uint64(33)
+_HALF = np.uint64(32)
 _NUM_CODE_POINTS = 0x110000
 
 
@@ -64,7 +61,7 @@ def optimal(jaccard: float, num_hashes: int, ngram: int, seed: int) -> MinHashPa
 def hash_shingle(shingle: bytes) -> int:
     """32-bit hash of lower-case words joined by one blank, the `hashfunc` for datasketch.
 
-    A word is FNV-1a of 64 bits over its code points; s = 0, then s = (s + word) * _MIX1 for each word; of
+    A word is FNV-1a of 64 bits over its code points; s = 0, then s = (s + word) * MIX1 for each word; of
     this MurmurHash3's 64-bit finaliser, and of that the upper half.
     """
     whole = 2**64 - 1
@@ -73,8 +70,8 @@ def hash_shingle(shingle: bytes) -> int:
         hashed = int(FNV_OFFSET)
         for character in word:
             hashed = (hashed ^ ord(character)) * int(FNV_PRIME) & whole
-        state = (state + hashed) * int(_MIX1) & whole
-    for factor in (int(_MIX1), int(_MIX2)):
+        state = (state + hashed) * int(MIX1) & whole
+    for factor in (int(MIX1), int(MIX2)):
         state = (state ^ state >> 33) * factor & whole
     return (state ^ state >> 33) >> 32
 
@@ -166,17 +163,9 @@ def _shingles(texts: _Texts, number: int, folds: Hashes, ngram: int, words: Hash
     for first in range(count - length + 1):
         state = np.uint64(0)
         for near in range(first, first + length):
-            state = (state + words[near]) * _MIX1
-        words[first] = _finish(state)
+            state = (state + words[near]) * MIX1
+        words[first] = finish(state)
     return count - length + 1
-
-
-@kernel
-def _finish(state: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser."""
-    state = (state ^ (state >> _33)) * _MIX1
-    state = (state ^ (state >> _33)) * _MIX2
-    return state ^ (state >> _33)
 
 
 @kernel
@@ -218,8 +207,8 @@ def _bands(signed: Words32, rows: Ints, num_bands: int, num_rows: int) -> Hashes
         for band in range(num_bands):
             state = np.uint64(band)
             for column in range(band * num_rows, (band + 1) * num_rows):
-                state = (state + np.uint64(signed[row, column]) + np.uint64(1)) * _MIX1
-            hashed[place] = _finish(state)
+                state = (state + np.uint64(signed[row, column]) + np.uint64(1)) * MIX1
+            hashed[place] = finish(state)
             place += 1
     return hashed
 
