@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Hashes = NDArray[np.uint64]
+Words32 = NDArray[np.uint32]
 Doubles = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 

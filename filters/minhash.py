@@ -13,20 +13,17 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from lakeloom.filters.characters import decode
-from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, Mask, kernel
+from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, Mask, Words32, kernel
+from lakeloom.filters.mixing import MIX1, MIX2, finish
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.words import FNV_OFFSET, FNV_PRIME
 from lakeloom.lakehouse.errors import ConfigError
 
-Words32 = NDArray[np.uint32]
-
 SCHEME = "affine32"  # a*h + b mod 2**32 over a mixed h; datasketch 2 advises against its older one for new data
 EMPTY = np.uint32(0xFFFFFFFF)  # a signature of nothing but this has no shingle, as in datasketch
-_MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)  # MurmurHash3's 64-bit finaliser
-_HALF, _33 = np.uint64(32), np.uint64(33)
+_HALF = np.uint64(32)
 _NUM_CODE_POINTS = 0x110000
 
 
@@ -69,7 +66,7 @@ def optimal(jaccard: float, num_hashes: int, ngram: int, seed: int) -> MinHashPa
 def hash_shingle(shingle: bytes) -> int:
     """32-bit hash of lower-case words joined by one blank, the `hashfunc` for datasketch.
 
-    A word is FNV-1a of 64 bits over its code points; s = 0, then s = (s + word) * _MIX1 for each word; of
+    A word is FNV-1a of 64 bits over its code points; s = 0, then s = (s + word) * MIX1 for each word; of
     this MurmurHash3's 64-bit finaliser, and of that the upper half.
     """
     whole = 2**64 - 1
@@ -78,8 +75,8 @@ def hash_shingle(shingle: bytes) -> int:
         hashed = int(FNV_OFFSET)
         for character in word:
             hashed = (hashed ^ ord(character)) * int(FNV_PRIME) & whole
-        state = (state + hashed) * int(_MIX1) & whole
-    for factor in (int(_MIX1), int(_MIX2)):
+        state = (state + hashed) * int(MIX1) & whole
+    for factor in (int(MIX1), int(MIX2)):
         state = (state ^ state >> 33) * factor & whole
     return (state ^ state >> 33) >> 32
 
@@ -87,7 +84,7 @@ def hash_shingle(shingle: bytes) -> int:
 def signatures(text: pa.StringArray, params: MinHashParams) -> Words32:
     """Signatures (texts, num_hashes), datasketch's values; all EMPTY where a text is null or has no word."""
     factors, addends = _permutations(params.num_hashes, params.seed)
-    return _signatures(_texts(text), _folds(), params.ngram, factors, addends)
+    return _signatures(_texts(text), folds(), params.ngram, factors, addends)
 
 
 def bands(signed: Words32, params: MinHashParams) -> pa.ListArray:
@@ -101,13 +98,13 @@ def bands(signed: Words32, params: MinHashParams) -> pa.ListArray:
 
 def jaccard(left: pa.StringArray, right: pa.StringArray, ngram: int) -> pa.DoubleArray:
     """Jaccard of the shingle sets (as 64-bit hashes) row by row; null where one of them is empty."""
-    shares = _jaccards(_texts(left), _texts(right), _folds(), ngram)
+    shares = _jaccards(_texts(left), _texts(right), folds(), ngram)
     return pa.array(shares, pa.float64(), mask=np.isnan(shares))
 
 
 def has_word(text: pa.StringArray) -> Mask:
     """Whether a text has a word at all; a null one has none."""
-    return _has_word(_texts(text), _folds())
+    return _has_word(_texts(text), folds())
 
 
 class _Texts(NamedTuple):
@@ -132,18 +129,18 @@ def _permutations(num_hashes: int, seed: int) -> tuple[Words32, Words32]:
 
 
 @cache
-def _folds() -> Hashes:
+def folds() -> Hashes:
     r"""Lower case of every code point if \w matches it, else 0. Planes 4 to 13, 15 and 16 hold no such."""
-    folds = np.zeros(_NUM_CODE_POINTS, np.uint64)
+    folded = np.zeros(_NUM_CODE_POINTS, np.uint64)
     for code in chain(range(0x40000), range(0xE0000, 0xE1000)):
         lower = chr(code).lower()[0]
         if lower.isalnum() or lower == "_":
-            folds[code] = ord(lower)
-    return folds
+            folded[code] = ord(lower)
+    return folded
 
 
 @kernel
-def _words(data: Bytes, start: int, end: int, folds: Hashes, words: Hashes) -> int:
+def hash_words(data: Bytes, start: int, end: int, folded: Hashes, words: Hashes) -> int:
     """Hash the words of data[start:end] into `words` (room for every second byte, and one); their number."""
     count, is_word, hashed = 0, False, FNV_OFFSET
     place = start
@@ -152,7 +149,7 @@ def _words(data: Bytes, start: int, end: int, folds: Hashes, words: Hashes) -> i
         if code >= 128:
             code, width = decode(data, place, end)
         place += width
-        fold = folds[code] if code < _NUM_CODE_POINTS else np.uint64(0)
+        fold = folded[code] if code < _NUM_CODE_POINTS else np.uint64(0)
         if fold:
             is_word = True
             hashed = (hashed ^ fold) * FNV_PRIME
@@ -167,38 +164,30 @@ def _words(data: Bytes, start: int, end: int, folds: Hashes, words: Hashes) -> i
 
 
 @kernel
-def _has_word(texts: _Texts, folds: Hashes) -> Mask:
+def _has_word(texts: _Texts, folded: Hashes) -> Mask:
     found = np.zeros(len(texts.starts), np.bool_)
     for number in range(len(found)):
         place, end = texts.starts[number], texts.ends[number]
         while place < end and not found[number]:
             code, width = decode(texts.data, place, end)
-            found[number] = code < _NUM_CODE_POINTS and folds[code] != 0
+            found[number] = code < _NUM_CODE_POINTS and folded[code] != 0
             place += width
     return found
 
 
 @kernel
-def _shingles(texts: _Texts, number: int, folds: Hashes, ngram: int, words: Hashes) -> int:
+def _shingles(texts: _Texts, number: int, folded: Hashes, ngram: int, words: Hashes) -> int:
     """Fill `words` with the 64-bit hashes of one text's shingles, in text order; their number."""
-    count = _words(texts.data, texts.starts[number], texts.ends[number], folds, words)
+    count = hash_words(texts.data, texts.starts[number], texts.ends[number], folded, words)
     if count == 0:
         return 0
     length = min(ngram, count)
     for first in range(count - length + 1):
         state = np.uint64(0)
         for near in range(first, first + length):
-            state = (state + words[near]) * _MIX1
-        words[first] = _finish(state)
+            state = (state + words[near]) * MIX1
+        words[first] = finish(state)
     return count - length + 1
-
-
-@kernel
-def _finish(state: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser."""
-    state = (state ^ (state >> _33)) * _MIX1
-    state = (state ^ (state >> _33)) * _MIX2
-    return state ^ (state >> _33)
 
 
 @kernel
@@ -219,12 +208,12 @@ def _room(texts: _Texts) -> Hashes:
 
 
 @kernel
-def _signatures(texts: _Texts, folds: Hashes, ngram: int, factors: Words32, addends: Words32) -> Words32:
+def _signatures(texts: _Texts, folded: Hashes, ngram: int, factors: Words32, addends: Words32) -> Words32:
     signed = np.full((len(texts.starts), len(factors)), EMPTY, np.uint32)
     words = _room(texts)
     for number in range(len(signed)):
         row = signed[number]
-        count = _shingles(texts, number, folds, ngram, words)
+        count = _shingles(texts, number, folded, ngram, words)
         for place in range(count):
             mixed = _finish32(np.uint32(words[place] >> _HALF))
             for column in range(len(row)):  # the hot loop: vector code, for all in it is 32 bits wide
@@ -240,19 +229,19 @@ def _bands(signed: Words32, rows: Ints, num_bands: int, num_rows: int) -> Hashes
         for band in range(num_bands):
             state = np.uint64(band)
             for column in range(band * num_rows, (band + 1) * num_rows):
-                state = (state + np.uint64(signed[row, column]) + np.uint64(1)) * _MIX1
-            hashed[place] = _finish(state)
+                state = (state + np.uint64(signed[row, column]) + np.uint64(1)) * MIX1
+            hashed[place] = finish(state)
             place += 1
     return hashed
 
 
 @kernel
-def _jaccards(one: _Texts, other: _Texts, folds: Hashes, ngram: int) -> Doubles:
+def _jaccards(one: _Texts, other: _Texts, folded: Hashes, ngram: int) -> Doubles:
     shares = np.full(len(one.starts), np.nan)
     words, others = _room(one), _room(other)
     for number in range(len(shares)):
-        count = _shingles(one, number, folds, ngram, words)
-        num_others = _shingles(other, number, folds, ngram, others)
+        count = _shingles(one, number, folded, ngram, words)
+        num_others = _shingles(other, number, folded, ngram, others)
         if count and num_others:
             shares[number] = _share(np.unique(words[:count]), np.unique(others[:num_others]))
     return shares

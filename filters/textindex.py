@@ -206,7 +206,7 @@ class TextIndex:
             is_changed[row] = not np.array_equal(old, new[offsets[number] : offsets[number + 1]])
         if not is_changed.any():
             return self.text
-        text = _string_array(*spliced(self.data, starts, ends, rows, new, offsets), self.is_valid)
+        text = string_array(*spliced(self.data, starts, ends, rows, new, offsets), self.is_valid)
         self._made = _Made(text, is_changed)
         return text
 
@@ -214,7 +214,7 @@ class TextIndex:
 def _gather(data: Bytes, starts: Ints, ends: Ints, is_valid: Mask) -> pa.StringArray:
     """Copy scattered texts into one array."""
     nothing = np.zeros(0, np.int64)
-    return _string_array(*spliced(data, starts, ends, nothing, np.zeros(0, np.uint8), np.zeros(1, np.int64)), is_valid)
+    return string_array(*spliced(data, starts, ends, nothing, np.zeros(0, np.uint8), np.zeros(1, np.int64)), is_valid)
 
 
 def _offsets(sizes: list[int]) -> Ints:
@@ -222,7 +222,7 @@ def _offsets(sizes: list[int]) -> Ints:
     return np.concatenate([np.zeros(1, np.int64), np.cumsum(np.array(sizes, np.int64))])
 
 
-def _string_array(data: Bytes, offsets: Ints, is_valid: Mask) -> pa.StringArray:
+def string_array(data: Bytes, offsets: Ints, is_valid: Mask) -> pa.StringArray:
     """Arrow strings over UTF-8 bytes."""
     validity = None if is_valid.all() else pa.py_buffer(np.packbits(is_valid, bitorder="little"))
     buffers = [validity, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(data))]

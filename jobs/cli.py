@@ -45,6 +45,7 @@ JOBS: dict[str, Job] = {
     "retune": Job("retune", "RetuneConfig", "a recipe with other thresholds, from what an earlier one measured"),
     "dedup": Job("dedup", "DedupConfig", "clusters of exact and near duplicates among the kept documents"),
     "decontaminate": Job("decontaminate", "DecontaminateConfig", "evaluation items in the kept documents, and where"),
+    "cut": Job("cut", "CutConfig", "parts of the remaining documents that repeat: lines, paragraphs, BFF, substrings"),
     "choose": Job("choose", "ChooseConfig", "a dataset version: kept documents, one of each cluster, held-out split"),
     "fit_tokenizer": Job("fit_tokenizer", "FitTokenizerConfig", "train a sentencepiece tokenizer on the pool"),
     "fit_classifier": Job(

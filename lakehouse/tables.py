@@ -192,6 +192,21 @@ _ALL = [
         cluster_by="dedup_id",
     ),
     _table(
+        "silver.cuts",
+        "one row per document with parts that other documents have, or that repeat in it: what is cut out of its text",
+        "doc_id cut_id",
+        [
+            ("doc_id", STRING),
+            ("cut_id", STRING),
+            ("starts", pa.list_(LONG)),  # of each span, in bytes of the document's text
+            ("ends", pa.list_(LONG)),
+            ("methods", pa.list_(STRING)),  # those that cut something here
+            ("num_bytes", LONG),
+            ("is_removed", BOOL),  # nothing but white space would be left
+        ],
+        cluster_by="cut_id",
+    ),
+    _table(
         "silver.eval_items",
         "one row per evaluation item and way to search: its n-grams, each once; none where it has too few words",
         "itemset_id task item_id",

@@ -1,0 +1,218 @@
+"""Repeated parts of documents to silver.cuts: lines, paragraphs, what DCLM's BFF removes, long runs of tokens.
+
+Of each part the first stays: in the document that dedup's keep rule puts first, by doc_id where it leaves a choice.
+Lines and paragraphs are looked up by hash over the whole corpus. BFF and substrings read the documents of a group one
+after another, so texts are moved: a group's order is the rule. Texts stay in their table; choose cuts them.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from lakeloom.filters.bloom import Bloom, BloomParams
+from lakeloom.filters.substring import Substrings
+from lakeloom.filters.units import FORMS, KINDS
+from lakeloom.jobs import dedup
+from lakeloom.jobs.cut_tasks import composed, finished, read, split
+from lakeloom.jobs.dedup import DedupConfig
+from lakeloom.jobs.scratch import stored
+from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
+from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.report import Report
+from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
+
+TABLE = "silver.cuts"
+METHODS = (*KINDS, "bff", "substring")
+_VERSION = 1  # raise it when the same input and configuration would give other cuts
+_BYTES_A_TOKEN = 3  # a Chinese character is one; English has five a token
+_FP_MARGIN = 1.2  # how much the bits of a filter that holds what it was made for may differ from their expectation
+
+
+@dataclass(frozen=True)
+class CutConfig:
+    """What is cut out of whose documents; see conf/job/cut.yaml."""
+
+    lakehouse: LakehouseConfig
+    dedup: DedupConfig
+    methods: list[str]
+    form: str
+    min_words: int
+    groups: int
+    max_bytes: int
+    bff_mode: str
+    bff_ngram: int
+    bff_threshold: float
+    bff_fp_rate: float
+    substring_length: int
+    max_cut_share: float
+
+    def __post_init__(self) -> None:
+        for method in self.methods:
+            if method not in METHODS:
+                raise unknown("method", method, METHODS, "cut.methods")
+        if self.form not in FORMS:
+            raise unknown("form", self.form, FORMS, "cut.form")
+        for name, value in (("min_words", self.min_words), ("groups", self.groups), ("max_bytes", self.max_bytes)):
+            if value < 1:
+                raise ConfigError(f"cut.{name}={value}: give 1 or more")
+        if not 0 < self.max_cut_share <= 1:
+            raise ConfigError(f"cut.max_cut_share={self.max_cut_share}: it must be above 0 and at most 1")
+        _ = self.bloom(1), Substrings(self.substring_length, max_bytes=2**20)  # refuse what they would refuse later
+
+    def bloom(self, expected_ngrams: int) -> BloomParams:
+        """The filter of a group that holds so many n-grams."""
+        ngram = self.bff_ngram
+        return BloomParams(expected_ngrams, self.bff_fp_rate, ngram, ngram, self.bff_threshold, self.bff_mode)
+
+
+def run(spark: SparkSession, cfg: CutConfig) -> Report:
+    """Append the cuts of the documents that dedup leaves, once. Incomplete if too much would go."""
+    lake = Lakehouse(spark, cfg.lakehouse)
+    documents = survivors(lake, cfg.dedup)
+    cut_id = identify(lake, cfg)
+    facts: dict[str, str | int | float] = {"cut_id": cut_id, "methods": ", ".join(cfg.methods) or "none"}
+    row = documents.agg(F.count("*").alias("n"), F.sum(F.octet_length("text")).alias("bytes")).first()
+    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
+    num_documents, num_bytes = int(row["n"]), int(row["bytes"] or 0)
+    if not cfg.methods:
+        return Report("cut", num_documents, num_documents, facts=facts)
+    if lake.commit(TABLE, _txn(cut_id)) is not None:
+        facts["was_there"] = 1
+    else:
+        with TemporaryDirectory(prefix=f"{cut_id}-", dir=lake.folder("scratch")) as folder:
+            rows = _cuts(cfg, documents, num_bytes, Path(folder))
+            _check(cfg, rows, num_bytes)
+            lake.append(rows.withColumn("cut_id", F.lit(cut_id)), TABLE, txn=_txn(cut_id))
+    ours = lake.read(TABLE).where(F.col("cut_id") == cut_id)
+    removed, facts["documents_cut"], facts["bytes_cut"] = _totals(ours)
+    facts["bytes"] = num_bytes
+    return Report("cut", num_documents, num_documents - removed, removed, {TABLE: lake.version(TABLE)}, facts)
+
+
+def identify(lake: Lakehouse, cfg: CutConfig) -> str:
+    """The cut_id of these documents and settings, run or not."""
+    how = {name: value for name, value in asdict(cfg).items() if name not in ("lakehouse", "dedup", "max_cut_share")}
+    return identity("cut", _VERSION, dedup.identify(lake, cfg.dedup), how)
+
+
+def published(lake: Lakehouse, cfg: CutConfig) -> DataFrame:
+    """The rows of silver.cuts. ConfigError where they are not there yet."""
+    cut_id = identify(lake, cfg)
+    if lake.commit(TABLE, _txn(cut_id)) is None:
+        raise ConfigError(
+            f"recipe {cfg.dedup.recipe.name!r}: no cuts by {', '.join(cfg.methods)}; "
+            "run lakeloom cut with the same settings first, or say cut.methods=[]"
+        )
+    return lake.read(TABLE).where(F.col("cut_id") == cut_id)
+
+
+def survivors(lake: Lakehouse, cfg: DedupConfig) -> DataFrame:
+    """Documents that dedup leaves, in the order of its keep rule: doc_id, text, is_last, rank."""
+    documents = dedup.kept(lake, cfg)
+    if cfg.methods:
+        _, clusters = dedup.published(lake, cfg)
+        removed = clusters.where(~F.col("is_representative")).select("doc_id")
+        documents = documents.join(removed, "doc_id", how="left_anti")
+    ranked = documents.select("doc_id", "text").join(dedup.ranks(lake, cfg, documents), "doc_id", how="inner")
+    return ranked.select("doc_id", "text", F.col("rank").isNull().alias("is_last"), "rank")
+
+
+def _txn(cut_id: str) -> str:
+    return f"cut/{cut_id}"
+
+
+def _cuts(cfg: CutConfig, documents: DataFrame, num_bytes: int, scratch: Path) -> DataFrame:
+    """Rows of silver.cuts but the cut_id: what all methods, one after another, take out of each document."""
+    spans: DataFrame | None = None
+    for number, method in enumerate(cfg.methods):
+        given = documents if spans is None else documents.join(spans, "doc_id", how="left")
+        found = _repeated(cfg, given, method) if method in KINDS else _seen(cfg, given, method, num_bytes)
+        new = stored(found, scratch / f"{number}-{method}")
+        _refuse_full(cfg, new, method)
+        new = new.where(F.col("doc_id").isNotNull()).select("doc_id", "starts", "ends")
+        spans = stored(_added(spans, new, method), scratch / f"{number}-spans")
+    assert spans is not None  # noqa: S101 (there is a method)
+    left = documents.select("doc_id", "text").join(spans, "doc_id", how="inner")
+    shape = "doc_id STRING, starts ARRAY<BIGINT>, ends ARRAY<BIGINT>, methods ARRAY<STRING>, "
+    return stored(left.mapInArrow(finished, f"{shape}num_bytes BIGINT, is_removed BOOLEAN"), scratch / "cuts")
+
+
+def _added(spans: DataFrame | None, new: DataFrame, method: str) -> DataFrame:
+    """The spans of earlier methods and the new ones, which count in what those left: in the whole text's bytes."""
+    later = new.select("doc_id", F.col("starts").alias("later_starts"), F.col("ends").alias("later_ends"))
+    if spans is None:
+        empty = F.array().cast("array<bigint>")
+        both = later.withColumns({"starts": empty, "ends": empty, "methods": F.array().cast("array<string>")})
+    else:
+        both = spans.join(later, "doc_id", how="full")
+    by = F.when(F.col("later_starts").isNull(), F.array().cast("array<string>")).otherwise(F.array(F.lit(method)))
+    named = both.withColumn("methods", F.concat(F.coalesce("methods", F.array().cast("array<string>")), by))
+    shape = "doc_id STRING, starts ARRAY<BIGINT>, ends ARRAY<BIGINT>, methods ARRAY<STRING>"
+    return named.select("doc_id", "starts", "ends", "later_starts", "later_ends", "methods").mapInArrow(composed, shape)
+
+
+def _repeated(cfg: CutConfig, given: DataFrame, kind: str) -> DataFrame:
+    """Lines or paragraphs that stand elsewhere before: doc_id, starts, ends, fp_rate (null)."""
+    rank = given.schema["rank"].dataType.simpleString()
+    shape = f"doc_id STRING, is_last BOOLEAN, rank {rank}, start BIGINT, end BIGINT, one BIGINT, other BIGINT"
+    columns = [name for name in ("doc_id", "is_last", "rank", "text", "starts", "ends") if name in given.columns]
+    found = given.select(*columns).mapInArrow(split(kind, cfg.form, cfg.min_words), shape)
+    place = F.struct("is_last", "rank", "doc_id", "start")
+    first = found.groupBy("one", "other").agg(F.min(place).alias("first"), F.count("*").alias("n")).where("n > 1")
+    repeats = found.join(first, ["one", "other"], how="inner").where(~place.eqNullSafe(F.col("first")))
+    spans = F.sort_array(F.collect_list(F.struct("start", "end")))
+    cuts = repeats.groupBy("doc_id").agg(spans.alias("spans"))
+    nothing = F.lit(None).cast("double").alias("fp_rate")
+    return cuts.select("doc_id", F.col("spans.start").alias("starts"), F.col("spans.end").alias("ends"), nothing)
+
+
+def _seen(cfg: CutConfig, given: DataFrame, method: str, num_bytes: int) -> DataFrame:
+    """What each group's filter or set has seen before: doc_id, starts, ends; and a row a group with its fp_rate."""
+    group = F.pmod(F.xxhash64("doc_id"), F.lit(cfg.groups)).alias("group")
+    columns = [name for name in ("doc_id", "is_last", "rank", "text", "starts", "ends") if name in given.columns]
+    ordered = (
+        given.select(group, *columns).repartition("group").sortWithinPartitions("group", "is_last", "rank", "doc_id")
+    )
+    expected = max(1, num_bytes // cfg.groups // _BYTES_A_TOKEN)
+    shape = "doc_id STRING, starts ARRAY<BIGINT>, ends ARRAY<BIGINT>, fp_rate DOUBLE"
+    return ordered.drop("is_last", "rank").mapInArrow(read(_group(cfg, method, expected)), shape)
+
+
+def _group(cfg: CutConfig, method: str, expected: int) -> Callable[[], Bloom | Substrings]:
+    """What makes the state of a group that has seen nothing."""
+    if method == "substring":
+        return lambda: Substrings(cfg.substring_length, max_bytes=cfg.max_bytes)
+    return lambda: Bloom(cfg.bloom(expected), max_bytes=cfg.max_bytes)
+
+
+def _refuse_full(cfg: CutConfig, found: DataFrame, method: str) -> None:
+    row = found.agg(F.max("fp_rate").alias("rate")).first()
+    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
+    if (row["rate"] or 0.0) > cfg.bff_fp_rate * _FP_MARGIN:
+        raise Incomplete(
+            f"cut: a filter of {method} takes {row['rate']:.2%} of n-grams for seen that are not, allowed are "
+            f"cut.bff_fp_rate={cfg.bff_fp_rate:.2%}: texts have more tokens than their bytes told; give a third of the "
+            "rate, or more groups; nothing was published"
+        )
+
+
+def _check(cfg: CutConfig, rows: DataFrame, num_bytes: int) -> None:
+    removed, documents, cut_bytes = _totals(rows)
+    share = cut_bytes / num_bytes if num_bytes else 0.0
+    if share > cfg.max_cut_share:
+        raise Incomplete(
+            f"cut would remove {cut_bytes:,} of {num_bytes:,} bytes ({share:.2%}) in {documents:,} documents, and "
+            f"{removed:,} of them whole; allowed: {cfg.max_cut_share:.2%} (cut.max_cut_share); no cuts were published"
+        )
+
+
+def _totals(rows: DataFrame) -> tuple[int, int, int]:
+    """Documents that are removed whole, documents with cuts, and bytes that are cut."""
+    sums = F.count_if("is_removed").alias("removed"), F.count("*").alias("n"), F.sum("num_bytes").alias("bytes")
+    row = rows.agg(*sums).first()
+    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
+    return int(row["removed"]), int(row["n"]), int(row["bytes"] or 0)
