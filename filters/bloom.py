@@ -69,6 +69,16 @@ class BloomParams:
                 return smallest + bisect_left(sizes, True, key=lambda size: self._fp_rate(size) <= self.fp_rate)
             smallest, num_hashers = max(smallest, largest + 1), num_hashers + 1
 
+    def fit(self, max_bytes: int) -> int:
+        """The size, if it is within the limit; else a ConfigError."""
+        if self.num_bytes > max_bytes:
+            raise ConfigError(
+                f"bloom: {self.expected_ngrams} n-grams at a rate of {self.fp_rate} false positives need a filter "
+                f"of {self.num_bytes} bytes, more than the limit of {max_bytes}; raise the limit or fp_rate, "
+                "or make more groups of fewer expected_ngrams"
+            )
+        return self.num_bytes
+
     @property
     def num_hashers(self) -> int:
         """Bits that an n-gram sets."""
@@ -88,13 +98,7 @@ class Bloom:
     """A filter that has seen the texts so far. How they are cut into batches changes nothing."""
 
     def __init__(self, params: BloomParams, *, max_bytes: int) -> None:
-        num_bytes = params.num_bytes
-        if num_bytes > max_bytes:
-            raise ConfigError(
-                f"bloom: {params.expected_ngrams} n-grams at a rate of {params.fp_rate} false positives need a filter "
-                f"of {num_bytes} bytes, more than the limit of {max_bytes}; raise the limit or fp_rate, "
-                "or make more groups of fewer expected_ngrams"
-            )
+        num_bytes = params.fit(max_bytes)
         num_words = -(-num_bytes // 4)  # BFF's rounds down, which with fewer than four bytes leaves no filter
         self._filter = Filter(np.zeros(num_words, np.uint32), params.num_hashers, np.zeros(2, np.int64))
         lengths = params.min_ngram, params.max_ngram

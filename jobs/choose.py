@@ -5,7 +5,8 @@ the same under every recipe. So the datasets of a pool hold out the same pages, 
 A cluster with held-out pages gives one of them (of the smallest hash) to the holdout and nothing to train; any
 other gives its representative to train. With or without clusters, no training document has a held-out text.
 Documents without text are left out. With choose.decontaminated, contaminated ones are, too, or lose what they have of
-evaluation items; a cluster whose representative is left out gives nothing to train, since its members are alike.
+evaluation items; a cluster whose representative is left out gives nothing to train, since its members are alike. With
+cut.methods, what repeats inside the documents is cut out of them.
 """
 
 import logging
@@ -15,7 +16,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import decontaminate, dedup, documents, shares
+from lakeloom.jobs import cut, decontaminate, dedup, documents, shares, spans
+from lakeloom.jobs.cut import CutConfig
 from lakeloom.jobs.decontaminate import DecontaminateConfig
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
@@ -39,6 +41,7 @@ class ChooseConfig:
     pool: PoolConfig
     recipe: Recipe
     dedup: DedupConfig
+    cut: CutConfig
     decontaminate: DecontaminateConfig
     dataset: str
     holdout_share: float
@@ -80,6 +83,8 @@ def identify(lake: Lakehouse, cfg: ChooseConfig) -> str:
     if cfg.decontaminated:
         ours = cfg.decontaminate
         parts += [decontaminate.identify(lake, ours), ours.threshold, ours.action]
+    if cfg.cut.methods:
+        parts.append(cut.identify(lake, cfg.cut))
     return identity("choose", _VERSION, *parts)
 
 
@@ -104,9 +109,12 @@ def _counts(kept: DataFrame) -> tuple[int, int]:
 
 def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
     rows = _clustered(lake, cfg).select("doc_id", "url", "text", "num_chars", "cluster", "is_representative")
+    found: list[DataFrame] = []
     if cfg.decontaminated:
-        rows = decontaminate.cleaned(lake, cfg.decontaminate, rows)
-    rows = rows.where("num_chars > 0").withColumn("key", _key(cfg))
+        rows, found = decontaminate.cleaned(lake, cfg.decontaminate, rows)
+    if cfg.cut.methods:
+        found.append(cut.published(lake, cfg.cut).select("doc_id", spans.spans("starts", "ends")))
+    rows = spans.without(rows, found).where("num_chars > 0").withColumn("key", _key(cfg))
     is_held = shares.is_below("key", cfg.holdout_share)
     stands = rows.where(is_held).groupBy("cluster").agg(F.min_by("doc_id", "key").alias("doc_id"))
     holdout = rows.join(stands.select("doc_id"), "doc_id", how="left_semi")

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.filters import overlap
-from lakeloom.jobs import evalitems
+from lakeloom.jobs import evalitems, spans
 from lakeloom.lakehouse.session import ddl
 
 Batches = Iterator[pa.RecordBatch]
@@ -44,12 +44,12 @@ def measured(found: DataFrame, items: DataFrame, max_documents: int) -> DataFram
     if max_documents:
         common = found.groupBy(*_KEY).agg(F.count_distinct("doc_id").alias("n")).where(F.col("n") > max_documents)
         ngrams, found = _without(ngrams, common.drop("n")), found.join(common, _KEY, how="left_anti")
-    span = F.struct("start", "end")
+    span = F.struct("start", "end").cast(spans.SPAN)
     grouped = found.join(ngrams, _KEY, how="inner").groupBy("doc_id", *_ITEM)
     rows = grouped.agg(
         F.max("num_ngrams").alias("num_ngrams"),
         F.sort_array(F.collect_set("place")).alias("matched"),
-        merged(F.sort_array(F.collect_set(span))).alias("spans"),
+        spans.merged(F.sort_array(F.collect_set(span))).alias("spans"),
     )
     num_matched = F.size("matched")
     counted = [num_matched.alias("num_matched"), (num_matched / F.col("num_ngrams")).alias("share")]
@@ -65,19 +65,6 @@ def by_item(rows: DataFrame) -> DataFrame:
         F.max("share").alias("max_share"),
         (F.count_distinct("place") / F.max("num_ngrams")).alias("share"),
     )
-
-
-def merged(spans: Column) -> Column:
-    """Sorted spans (start, end) with those that overlap made one."""
-
-    def add(done: Column, one: Column) -> Column:
-        last = F.get(done, F.size(done) - 1)
-        joint = F.struct(last["start"].alias("start"), F.greatest(last["end"], one["end"]).alias("end"))
-        before = F.slice(done, 1, F.greatest(F.size(done) - 1, F.lit(0)))
-        overlaps = F.coalesce(one["start"] < last["end"], F.lit(False))
-        return F.when(overlaps, F.concat(before, F.array(joint))).otherwise(F.concat(done, F.array(one)))
-
-    return F.aggregate(spans, F.array().cast("ARRAY<STRUCT<start: INT, end: INT>>"), add)
 
 
 def _without(ngrams: DataFrame, common: DataFrame) -> DataFrame:

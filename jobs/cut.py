@@ -84,7 +84,7 @@ def run(spark: SparkSession, cfg: CutConfig) -> Report:
         facts["was_there"] = 1
     else:
         with TemporaryDirectory(prefix=f"{cut_id}-", dir=lake.folder("scratch")) as folder:
-            rows = _cuts(cfg, documents, num_bytes, Path(folder))
+            rows = _cuts(cfg, documents, Path(folder))
             _check(cfg, rows, num_bytes)
             lake.append(rows.withColumn("cut_id", F.lit(cut_id)), TABLE, txn=_txn(cut_id))
     ours = lake.read(TABLE).where(F.col("cut_id") == cut_id)
@@ -125,12 +125,12 @@ def _txn(cut_id: str) -> str:
     return f"cut/{cut_id}"
 
 
-def _cuts(cfg: CutConfig, documents: DataFrame, num_bytes: int, scratch: Path) -> DataFrame:
+def _cuts(cfg: CutConfig, documents: DataFrame, scratch: Path) -> DataFrame:
     """Rows of silver.cuts but the cut_id: what all methods, one after another, take out of each document."""
     spans: DataFrame | None = None
     for number, method in enumerate(cfg.methods):
         given = documents if spans is None else documents.join(spans, "doc_id", how="left")
-        found = _repeated(cfg, given, method) if method in KINDS else _seen(cfg, given, method, num_bytes)
+        found = _repeated(cfg, given, method) if method in KINDS else _seen(cfg, given, method)
         new = stored(found, scratch / f"{number}-{method}")
         _refuse_full(cfg, new, method)
         new = new.where(F.col("doc_id").isNotNull()).select("doc_id", "starts", "ends")
@@ -170,14 +170,17 @@ def _repeated(cfg: CutConfig, given: DataFrame, kind: str) -> DataFrame:
     return cuts.select("doc_id", F.col("spans.start").alias("starts"), F.col("spans.end").alias("ends"), nothing)
 
 
-def _seen(cfg: CutConfig, given: DataFrame, method: str, num_bytes: int) -> DataFrame:
+def _seen(cfg: CutConfig, given: DataFrame, method: str) -> DataFrame:
     """What each group's filter or set has seen before: doc_id, starts, ends; and a row a group with its fp_rate."""
     group = F.pmod(F.xxhash64("doc_id"), F.lit(cfg.groups)).alias("group")
     columns = [name for name in ("doc_id", "is_last", "rank", "text", "starts", "ends") if name in given.columns]
     ordered = (
         given.select(group, *columns).repartition("group").sortWithinPartitions("group", "is_last", "rank", "doc_id")
     )
-    expected = max(1, num_bytes // cfg.groups // _BYTES_A_TOKEN)
+    sizes = given.groupBy(group).agg(F.sum(F.octet_length("text")).alias("bytes"))
+    row = sizes.agg(F.max("bytes").alias("bytes")).first() if method == "bff" else None
+    expected = 1 + ((row["bytes"] or 0) // _BYTES_A_TOKEN if row else 0)
+    cfg.bloom(expected).fit(cfg.max_bytes)  # refused here, not by a worker
     shape = "doc_id STRING, starts ARRAY<BIGINT>, ends ARRAY<BIGINT>, fp_rate DOUBLE"
     return ordered.drop("is_last", "rank").mapInArrow(read(_group(cfg, method, expected)), shape)
 

@@ -10,19 +10,16 @@ them searches nothing again. The documents themselves stay as they are.
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pyarrow as pa
-import pyarrow.compute as pc
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.evaluate.tasks import Task, choose
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import contamination, documents, evalitems
+from lakeloom.jobs import contamination, documents, evalitems, spans
 from lakeloom.jobs.documents import Documents
 from lakeloom.jobs.evalitems import ItemSet
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
@@ -139,18 +136,14 @@ def flagged(cfg: DecontaminateConfig, rows: DataFrame) -> DataFrame:
     return rows.where(F.col("share") >= cfg.threshold)
 
 
-def cleaned(lake: Lakehouse, cfg: DecontaminateConfig, kept: DataFrame) -> DataFrame:
-    """Documents (columns doc_id, text, num_chars and others) without contaminated ones, or without what they have."""
+def cleaned(lake: Lakehouse, cfg: DecontaminateConfig, kept: DataFrame) -> tuple[DataFrame, list[DataFrame]]:
+    """Documents that may stay, and by action mask the spans (doc_id, spans) that go out of them."""
     rows = read(lake, cfg)
     check(cfg, rows, kept.count())
-    span = F.arrays_zip(F.col("starts").alias("start"), F.col("ends").alias("end"))
-    spans = contamination.merged(F.sort_array(F.flatten(F.collect_list(span))))
-    found = flagged(cfg, rows).groupBy("doc_id").agg(spans.alias("spans"))
-    clean = kept.join(found, "doc_id", how="left_anti")
+    found = flagged(cfg, rows)
     if cfg.action == "drop":
-        return clean
-    hit = kept.join(found, "doc_id", how="inner").select(*kept.columns, "spans.start", "spans.end")
-    return clean.select(*kept.columns).union(hit.mapInArrow(_mask, kept.schema))
+        return kept.join(found.select("doc_id"), "doc_id", how="left_anti"), []
+    return kept, [found.select("doc_id", spans.spans("starts", "ends"))]
 
 
 def _identity(found: Documents, cfg: DecontaminateConfig, items: ItemSet) -> str:
@@ -179,25 +172,6 @@ def _publish(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, found: D
         measured = read.parquet(str(scratch / "found"))
         check(cfg, measured, found.num_kept)
         lake.append(measured.withColumn("decontamination_id", F.lit(run_id)), TABLE, txn=_txn(run_id))
-
-
-def _mask(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    for batch in batches:
-        text = _cut(batch.column("text"), batch.column("start"), batch.column("end"))
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        columns |= {"text": text, "num_chars": pc.cast(pc.utf8_length(text), pa.int32())}
-        yield pa.RecordBatch.from_pydict({name: columns[name] for name in batch.schema.names[:-2]})
-
-
-def _cut(text: pa.StringArray, starts: pa.ListArray, ends: pa.ListArray) -> pa.StringArray:
-    """Texts without the bytes from each start to its end, both ascending; empty where no letter is left."""
-    left = list[str]()
-    for one, begins, stops in zip(text.to_pylist(), starts.to_pylist(), ends.to_pylist(), strict=True):
-        whole = one.encode()
-        bounds = zip([0, *stops], [*begins, len(whole)], strict=True)
-        rest = b"".join(whole[begin:stop] for begin, stop in bounds).decode()
-        left.append(rest if any(letter.isalnum() for letter in rest) else "")
-    return pa.array(left, pa.string())
 
 
 def _sheet(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, rows: DataFrame) -> Sheet:

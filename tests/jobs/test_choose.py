@@ -13,6 +13,7 @@ from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tables import table
+from tests.jobs.test_cut import uncut
 from tests.jobs.test_decontaminate import unset
 
 pytestmark = pytest.mark.spark
@@ -27,7 +28,9 @@ def config(lake: Lakehouse, recipe: Recipe = RAW, methods: Sequence[str] = ()) -
     duplicates = replace(
         cli.load("dedup"), lakehouse=lake.cfg, pool=POOL, recipe=recipe, methods=list(methods), keep="smallest_id"
     )
-    return ChooseConfig(lake.cfg, POOL, recipe, duplicates, unset(lake, POOL, recipe), recipe.name, SHARE, 0, False)
+    return ChooseConfig(
+        lake.cfg, POOL, recipe, duplicates, uncut(duplicates), unset(lake, POOL, recipe), recipe.name, SHARE, 0, False
+    )
 
 
 def page(number: int) -> str:

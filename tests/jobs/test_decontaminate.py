@@ -26,6 +26,7 @@ from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
+from tests.jobs.test_cut import uncut
 from tests.jobs.test_dedup import RAW, filled, page
 from tests.jobs.test_dedup import config as dedup_config
 
@@ -279,7 +280,7 @@ def test_eight_words_find_more_than_thirteen(lake: Lakehouse, data: str) -> None
 def chosen(lake: Lakehouse, cfg: DecontaminateConfig, methods: Sequence[str] = (), **changes: Any) -> ChooseConfig:
     duplicates = replace(dedup_config(lake.cfg.root), methods=list(methods), pool=cfg.pool, recipe=cfg.recipe)
     given: dict[str, Any] = {"dataset": "d", "holdout_share": 0.0, "seed": 0, "decontaminated": True}
-    return ChooseConfig(lake.cfg, cfg.pool, cfg.recipe, duplicates, cfg, **given | changes)
+    return ChooseConfig(lake.cfg, cfg.pool, cfg.recipe, duplicates, uncut(duplicates), cfg, **given | changes)
 
 
 def corpus(lake: Lakehouse, cfg: ChooseConfig) -> tuple[dict[str, str], Report]:
@@ -368,7 +369,18 @@ def test_without_data_there_is_nothing_to_search_for(tmp_path: Path) -> None:
     assert [task.name for task, _ in cfg.items.files] == [TASK]
     with pytest.raises(ConfigError, match=r"say decontaminate\.action=drop or mask, not none"):
         ours = replace(cfg, action="none")
-        ChooseConfig(cfg.lakehouse, cfg.pool, RAW, dedup_config("root"), ours, "d", 0.1, 0, decontaminated=True)
+        ChooseConfig(
+            cfg.lakehouse,
+            cfg.pool,
+            RAW,
+            dedup_config("root"),
+            uncut(dedup_config("root")),
+            ours,
+            "d",
+            0.1,
+            0,
+            decontaminated=True,
+        )
 
 
 def test_the_table_of_ngrams_is_the_same_after_a_file(tmp_path: Path, data: str) -> None:

@@ -21,6 +21,7 @@ from lakeloom.lakehouse.shards import Manifest, ShardReader
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import table
 from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig, train_sentencepiece
+from tests.jobs.test_cut import uncut
 from tests.jobs.test_decontaminate import unset
 
 POOL = PoolConfig(name="tiny", kind="warc", path="", snapshot="", base="", files="", max_files=0, max_pages=0)
@@ -39,7 +40,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
 
 def config(lake: Lakehouse, tokenizer: Tokenizer) -> ExportConfig:
     duplicates = replace(cli.load("dedup"), lakehouse=lake.cfg, pool=POOL, recipe=RAW, methods=[])
-    chosen = ChooseConfig(lake.cfg, POOL, RAW, duplicates, unset(lake, POOL), "tiny", 0.2, 0, False)
+    chosen = ChooseConfig(lake.cfg, POOL, RAW, duplicates, uncut(duplicates), unset(lake, POOL), "tiny", 0.2, 0, False)
     group = TokenizerConfig(kind="file", path=str(tokenizer.path), vocab_size=0, sample_chars=0, seed=0)
     return ExportConfig(
         lake.cfg, chosen, group, context=16, seed=3, num_cells=3, shard_sequences=50, holdout_max_bytes=10**6

@@ -14,6 +14,7 @@ from lakeloom.jobs.curate import CurateConfig
 from lakeloom.jobs.funnel import FunnelConfig
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.store import Lakehouse
+from tests.jobs.test_cut import uncut
 from tests.jobs.test_decontaminate import unset
 from tests.jobs.test_dedup import config as dedup_config
 from tests.jobs.test_explain import add_pages
@@ -29,7 +30,7 @@ PAGES = [("http://a.org", "one", 1), ("http://[bad", "two", 1), ("http://b.org",
 def test_the_funnel_is_told_drawn_and_exported(lake: Lakehouse, tmp_path: Path) -> None:
     ours = replace(dedup_config(lake.cfg.root), recipe=RECIPE)
     clean = unset(lake, ours.pool, RECIPE)
-    chosen = ChooseConfig(lake.cfg, ours.pool, RECIPE, ours, clean, "mine", 0.1, 0, False)
+    chosen = ChooseConfig(lake.cfg, ours.pool, RECIPE, ours, uncut(ours), clean, "mine", 0.1, 0, False)
     cfg = FunnelConfig(
         lake.cfg, ours.pool, RECIPE, chosen,
         str(tmp_path / "out"), str(tmp_path / "funnel.svg"), False,

@@ -16,6 +16,7 @@ from lakeloom.jobs.curate import CurateConfig
 from lakeloom.jobs.funnel import FunnelConfig
 from lakeloom.lakehouse.store import Lakehouse
 from tests.filters import summaries as expected
+from tests.jobs.test_cut import uncut
 from tests.jobs.test_decontaminate import unset
 from tests.jobs.test_dedup import config as dedup_config
 from tests.jobs.test_explain import add_pages
@@ -70,7 +71,7 @@ def test_a_pipelines_summaries_are_told_and_exported(lake: Lakehouse, tmp_path: 
     kept = lake.read("silver.documents").where("dropped_by is null").select("text", "keys").collect()
     assert {row["text"]: json.loads(row["keys"]) for row in kept} == {"e f g h i": {"n": 5}}
     clean = unset(lake, ours.pool, recipe)
-    chosen = ChooseConfig(lake.cfg, ours.pool, recipe, ours, clean, "mine", 0.1, 0, False)
+    chosen = ChooseConfig(lake.cfg, ours.pool, recipe, ours, uncut(ours), clean, "mine", 0.1, 0, False)
     cfg = FunnelConfig(
         lake.cfg, ours.pool, recipe, chosen,
         str(tmp_path / "out"), None, False,
