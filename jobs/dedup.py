@@ -27,7 +27,7 @@ from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report
-from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
 
 log = logging.getLogger(__name__)
 
@@ -125,11 +125,15 @@ def run(spark: SparkSession, cfg: DedupConfig) -> Report:
     facts: dict[str, str | int | float] = {"dedup_id": dedup_id, "methods": ", ".join(cfg.methods) or "none"}
     if not cfg.methods:
         return Report("dedup", given.num_kept, given.num_kept, 0, {documents.TABLE: given.version}, facts)
-    if lake.commit(_CLUSTERS, _txn(dedup_id)) is None:
-        _publish(lake, cfg, given, dedup_id)
+    commit = lake.commit(_CLUSTERS, _txn(dedup_id))
+    if commit is None:
+        commit, totals = _publish(lake, cfg, given, dedup_id)
     else:
         facts["was_there"] = 1
-    return _report(lake, given, dedup_id, facts)
+        totals = _totals(lake.read(_CLUSTERS, commit.version).where(F.col("dedup_id") == dedup_id))
+    removed = totals.pop("removed")
+    versions = {documents.TABLE: given.version, _CLUSTERS: commit.version}
+    return Report("dedup", given.num_kept, given.num_kept - removed, removed, versions, {**facts, **totals})
 
 
 def identify(lake: Lakehouse, cfg: DedupConfig) -> str:
@@ -169,8 +173,8 @@ def _identity(given: Documents, cfg: DedupConfig) -> str:
     return identity("dedup", _VERSION, cfg.recipe.hash, given.identity, how)
 
 
-def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str) -> None:
-    """Signatures, pairs, then clusters, if they remove a number within bounds."""
+def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str) -> tuple[Commit, dict[str, int]]:
+    """Signatures, pairs, then clusters, if they remove a number within bounds; the commit, and what is in it."""
     signed = signatures.signed(lake, given.kept, given.batches, cfg.scheme)
     by_text = bool({"text", "minhash"} & set(cfg.methods))
     with TemporaryDirectory(prefix=f"{dedup_id}-", dir=lake.folder("scratch")) as folder:
@@ -181,8 +185,9 @@ def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str)
             alike = _alike(lake, cfg, given.kept, found.texts, scratch=scratch, txn=f"measure/{dedup_id}")
         members = clusters.members(found, alike, scratch)
         rows = stored(clusters.represented(members, ranks(lake, cfg, given.kept)), scratch / "clusters")
-        _check(cfg, given.num_kept, _totals(rows)["removed"])
-        lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id))
+        totals = _totals(rows)
+        _check(cfg, given.num_kept, totals["removed"])
+        return lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id)), totals
 
 
 def _alike(
@@ -232,10 +237,3 @@ def _check(cfg: DedupConfig, num_kept: int, removed: int) -> None:
             f"{cfg.min_removed_share:.2%} to {cfg.max_removed_share:.2%} "
             "(dedup.min_removed_share, dedup.max_removed_share); no clusters were published"
         )
-
-
-def _report(lake: Lakehouse, given: Documents, dedup_id: str, facts: dict[str, str | int | float]) -> Report:
-    totals = _totals(lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id))
-    removed = totals.pop("removed")
-    versions = {documents.TABLE: given.version, **{name: lake.version(name) for name in (signatures.TABLE, _CLUSTERS)}}
-    return Report("dedup", given.num_kept, given.num_kept - removed, removed, versions, {**facts, **totals})

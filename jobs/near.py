@@ -62,9 +62,10 @@ def measured(
     `bodies` gives the texts (node, text) of the nodes in a column.
     """
     ours = F.col("measure_id") == measure.measure_id
-    lake.create(TABLE)
-    known = lake.read(TABLE, lake.version(TABLE)).where(ours).select("a", "b")
-    new = stored(pairs.join(known, ["a", "b"], how="left_anti"), scratch / "new_pairs")
+    new = pairs
+    if not lake.create(TABLE):
+        known = lake.read(TABLE, lake.version(TABLE)).where(ours).select("a", "b")
+        new = stored(pairs.join(known, ["a", "b"], how="left_anti"), scratch / "new_pairs")
     if num_new := new.count():
         nodes = new.select(F.explode(F.array("a", "b")).alias("node")).distinct()
         # Broadcast where it can be: else every text would be moved, to find those that have a candidate.

@@ -116,7 +116,7 @@ def test_partitions_and_order_change_nothing(spark: SparkSession, tmp_path: Path
     rows, results = planted(), list[Rows]()
     kept = spark.conf.get("spark.sql.shuffle.partitions")
     try:
-        for number in (1, 2, 7):
+        for number in (1, 7):
             lake = Lakehouse(spark, LakehouseConfig(str(tmp_path / str(number)), ""))
             shuffled = random.Random(number).sample(rows, len(rows))  # noqa: S311 (an order, not a secret)
             spark.conf.set("spark.sql.shuffle.partitions", number)
@@ -124,7 +124,7 @@ def test_partitions_and_order_change_nothing(spark: SparkSession, tmp_path: Path
     finally:
         spark.conf.set("spark.sql.shuffle.partitions", str(kept))
     assert members(results[0]) == PLANTED
-    assert results[1] == results[0] and results[2] == results[0]
+    assert results[1] == results[0]
 
 
 @pytest.mark.spark

@@ -58,7 +58,7 @@ def test_it_holds_on_true_pairs_and_not_on_others(spark: SparkSession, folder: P
     truth = Truth.read(folder)
     lied = truth.jaccard.copy()
     lied[int(lied.argmax())] -= 0.05
-    for name, given, partitions in (("true", truth, (1, 7)), ("lie", replace(truth, jaccard=lied), ())):
+    for name, given, partitions in (("true", truth, (1, 2)), ("lie", replace(truth, jaccard=lied), ())):
         screen = io.StringIO()
         console, root = Console(file=screen, width=120), tmp_path / name
         holds = oracle_dedup.compare(spark, given, root, console, presets=["fineweb"], partitions=partitions)
@@ -89,5 +89,5 @@ def test_shared_oracle(spark: SparkSession, shared: Path, tmp_path: Path) -> Non
     """Three presets on 6,192 documents: recall on the curve, no pair stated that is not true, any partitioning."""
     truth, screen = Truth.read(shared / "oracle" / "dedup"), io.StringIO()
     assert isinstance(truth.text, pa.StringArray) and len(truth.jaccard) == 10_805
-    holds = oracle_dedup.compare(spark, truth, tmp_path, Console(file=screen, width=120))
+    holds = oracle_dedup.compare(spark, truth, tmp_path, Console(file=screen, width=120), partitions=(1, 64))
     assert holds, screen.getvalue()
