@@ -43,7 +43,7 @@ java:  ## a JDK in .jdk/, for a machine without Java and without root
 demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their scores and a report
 	$(BIN)/lakeloom demo $(if $(EVAL_DATA),evaluate.data=$(EVAL_DATA))
 
-# Two processes: one has the tests of Spark and its only session, the other has all the rest.
+# Two processes, each with one session of Spark: its tests are in two groups (tests/conftest.py), all others come after.
 BESIDE := -n 2 --dist loadgroup
 
 test: $(STAMP)  ## all tests: about 15 minutes on two cores

@@ -29,7 +29,7 @@ from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
 log = logging.getLogger(__name__)
 
 TRAIN, HOLDOUT = "train", "holdout"
-_VERSION = 1  # raise it when the same input would give another corpus
+_VERSION = 2  # raise it when the same input would give another corpus
 _CORPUS = "gold.corpus"
 
 
@@ -78,8 +78,8 @@ def run(spark: SparkSession, cfg: ChooseConfig) -> Report:
 
 def identify(lake: Lakehouse, cfg: ChooseConfig) -> str:
     """The corpus_id of this configuration and the documents that there are, whether it was run or not."""
-    found = dedup.identify(lake, cfg.dedup)  # covers pool, recipe and ingested batches
-    parts: list[Json] = [found, cfg.dataset, cfg.holdout_share, cfg.seed]
+    found = dedup.identify(lake, cfg.dedup)  # covers recipe, methods and the documents of all pools that take part
+    parts: list[Json] = [cfg.pool.name, found, cfg.dataset, cfg.holdout_share, cfg.seed]
     if cfg.decontaminated:
         ours = cfg.decontaminate
         parts += [decontaminate.identify(lake, ours), ours.threshold, ours.action]

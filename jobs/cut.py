@@ -21,7 +21,7 @@ from lakeloom.jobs.cut_tasks import composed, finished, read, split
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.jobs.scratch import stored
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
-from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 
@@ -61,7 +61,11 @@ class CutConfig:
                 raise ConfigError(f"cut.{name}={value}: give 1 or more")
         if not 0 < self.max_cut_share <= 1:
             raise ConfigError(f"cut.max_cut_share={self.max_cut_share}: it must be above 0 and at most 1")
-        _ = self.bloom(1), Substrings(self.substring_length, max_bytes=2**20)  # refuse what they would refuse later
+        if self.substring_length < 1:
+            raise ConfigError(f"cut.substring_length={self.substring_length}: give 1 or more tokens")
+        if self.bff_mode == "substring":
+            raise ConfigError("cut.bff_mode=substring: say cut.methods=[substring] and cut.substring_length instead")
+        _ = self.bloom(1)  # refuses what it would refuse later
 
     def bloom(self, expected_ngrams: int) -> BloomParams:
         """The filter of a group that holds so many n-grams."""
@@ -95,8 +99,16 @@ def run(spark: SparkSession, cfg: CutConfig) -> Report:
 
 def identify(lake: Lakehouse, cfg: CutConfig) -> str:
     """The cut_id of these documents and settings, run or not."""
-    how = {name: value for name, value in asdict(cfg).items() if name not in ("lakehouse", "dedup", "max_cut_share")}
-    return identity("cut", _VERSION, dedup.identify(lake, cfg.dedup), how)
+    used = {"methods"}
+    if set(KINDS) & set(cfg.methods):
+        used |= {"form", "min_words"}
+    if "bff" in cfg.methods:
+        used |= {"groups", "bff_mode", "bff_ngram", "bff_threshold", "bff_fp_rate"}
+    if "substring" in cfg.methods:
+        used |= {"groups", "substring_length"}
+    how: dict[str, Json] = {name: value for name, value in asdict(cfg).items() if name in used}
+    order = [cfg.dedup.keep, cfg.dedup.score]  # dedup's own identity has them only where it has methods
+    return identity("cut", _VERSION, dedup.identify(lake, cfg.dedup), order, how)
 
 
 def published(lake: Lakehouse, cfg: CutConfig) -> DataFrame:

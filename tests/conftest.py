@@ -18,11 +18,26 @@ os.environ.update(
 )
 
 
+# About half of the time that tests with Spark take.
+DUPLICATES = {
+    "test_choose",
+    "test_components",
+    "test_cut",
+    "test_decontaminate",
+    "test_dedup",
+    "test_duplicates",
+    "test_export",
+    "test_oracle_dedup",
+}
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the marks in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of Spark share one process, so that there is one JVM; others share theirs with the rest of their file."""
+    """Tests of Spark share two processes, a JVM each; others share theirs with the rest of their file."""
     for item in items:
-        group = "spark" if item.get_closest_marker("spark") else item.nodeid.split("::")[0]
+        group = item.nodeid.split("::")[0]
+        if item.get_closest_marker("spark"):
+            group = "spark, duplicates" if item.path.stem in DUPLICATES else "spark"
         item.add_marker(pytest.mark.xdist_group(group))
 
 
@@ -39,7 +54,7 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    """The one session of the run, with the fast-start settings for tables of a few rows."""
+    """The one session of the process, with the fast-start settings for tables of a few rows."""
     scratch = tmp_path_factory.mktemp("spark")
     cfg = session.SparkConfig(
         master="local[2]",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
 from lakeloom.jobs import choose, cli, cut, dedup
 from lakeloom.jobs.choose import ChooseConfig
@@ -112,12 +113,32 @@ def test_bff_in_groups_and_what_dedup_leaves(spark: SparkSession, lake: Lakehous
         cut.run(spark, replace(plain, max_bytes=10))
 
 
+def chosen_by(cfg: CutConfig) -> ChooseConfig:
+    pool = cfg.dedup.pool
+    unset = DecontaminateConfig(cfg.lakehouse, pool, RAW, None, ["core"], [], 13, 8, 0, 0.5, "drop", 0.2)
+    return ChooseConfig(cfg.lakehouse, pool, RAW, cfg.dedup, cfg, unset, "d", 0.0, 0, False)
+
+
+@pytest.mark.spark
+def test_pools_that_dedup_together_are_two_datasets(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, [page("d0", "one"), page("d1", "two", pool="q")]).cfg.root)
+    names = []
+    for pool, other in (("p", "q"), ("q", "p")):
+        ours = replace(cfg.dedup, pool=replace(cfg.dedup.pool, name=pool), with_pools=[other], methods=["text"])
+        dedup.run(spark, ours)
+        report = choose.run(spark, chosen_by(replace(cfg, dedup=ours)))
+        names += [
+            row["doc_id"]
+            for row in lake.read("gold.corpus").where(F.col("corpus_id") == report.facts["corpus_id"]).toLocalIterator()
+        ]
+    assert names == ["d0", "d1"]
+
+
 @pytest.mark.spark
 def test_a_dataset_is_of_what_is_left(spark: SparkSession, lake: Lakehouse) -> None:
     given = {"d0": f"{MENU}\none", "d1": f"{MENU}\ntwo", "d2": MENU, "d3": " three \n"}
     cfg = config(filled(lake, [page(name, text) for name, text in given.items()]).cfg.root, ["line"])
-    unset = DecontaminateConfig(cfg.lakehouse, cfg.dedup.pool, RAW, None, ["core"], [], 13, 8, 0, 0.5, "drop", 0.2)
-    chosen = ChooseConfig(cfg.lakehouse, cfg.dedup.pool, RAW, cfg.dedup, cfg, unset, "d", 0.0, 0, False)
+    chosen = chosen_by(cfg)
     with pytest.raises(ConfigError, match="no cuts by line; run lakeloom cut"):
         choose.run(spark, chosen)
     cut.run(spark, cfg)
@@ -146,6 +167,16 @@ def test_partitions_and_order_change_no_cut(spark: SparkSession, tmp_path: Path)
 
 
 @pytest.mark.spark
+def test_identity_is_of_what_matters(spark: SparkSession, lake: Lakehouse) -> None:
+    cfg = config(filled(lake, [page("d0", "one")]).cfg.root, ["line"])
+    same = [replace(cfg, max_bytes=10**6), replace(cfg, bff_fp_rate=0.1, groups=7), replace(cfg, max_cut_share=0.5)]
+    others = [replace(cfg, min_words=1), replace(cfg, methods=["paragraph"]), replace(cfg, form="words")]
+    others += [replace(cfg, dedup=replace(cfg.dedup, keep="longest"))]
+    assert {cut.identify(lake, one) for one in [cfg, *same]} == {cut.identify(lake, cfg)}
+    assert len({cut.identify(lake, one) for one in [cfg, *others]}) == 5
+
+
+@pytest.mark.spark
 def test_too_much_is_not_published(spark: SparkSession, lake: Lakehouse) -> None:
     rows = [page(f"d{number}", "the same line everywhere\n") for number in range(10)]
     cfg = config(filled(lake, rows).cfg.root, ["line"], max_cut_share=0.5)
@@ -167,7 +198,8 @@ def test_too_much_is_not_published(spark: SparkSession, lake: Lakehouse) -> None
         ({"form": "byte"}, "no form 'byte'; nearest: bytes"),
         ({"bff_mode": "old"}, "no mode 'old'"),
         ({"groups": 0}, r"cut\.groups=0: give 1 or more"),
-        ({"substring_length": 0}, r"substring\.length=0"),
+        ({"substring_length": 0}, r"cut\.substring_length=0: give 1 or more tokens"),
+        ({"bff_mode": "substring"}, r"say cut\.methods=\[substring\]"),
         ({"max_cut_share": 0.0}, "above 0 and at most 1"),
     ],
 )
