@@ -110,7 +110,7 @@ def test_bff_in_groups_and_what_dedup_leaves(spark: SparkSession, lake: Lakehous
     apart = cuts(lake, replace(plain, groups=64))  # nearly every page is alone in its group
     assert len(apart) < len(rows)
     with pytest.raises(ConfigError, match=r"n-grams at a rate of 0\.01"):
-        cut.run(spark, replace(plain, max_bytes=10))
+        cut.run(spark, replace(plain, groups=2, max_bytes=10))
 
 
 def chosen_by(cfg: CutConfig) -> ChooseConfig:
