@@ -63,8 +63,8 @@ format: $(STAMP)  ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## speed of ingest and filters on any folder: make bench POOL=folder [PAGES=n]
-	@$(MAKE) --no-print-directory --keep-going bench-ingest bench-filters
+bench: $(STAMP)  ## speed of ingest, filters and, with DIR=texts, dedup: make bench POOL=folder [PAGES=n] [DIR=folder]
+	@$(MAKE) --no-print-directory --keep-going bench-ingest bench-filters $(if $(DIR),bench-dedup)
 
 bench-ingest: $(STAMP)  ## CPU of an ingest beside a bare loop over the same archives
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)

@@ -41,19 +41,20 @@ class BloomParams:
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:
-            raise unknown("mode", self.mode, MODES, "bloom.mode")
+            raise unknown("mode", self.mode, MODES, "cut.bff_mode")
         if not 1 <= self.min_ngram <= self.max_ngram:
             raise ConfigError(
-                f"bloom.min_ngram={self.min_ngram}, max_ngram={self.max_ngram}: give two from 1 on, the smaller first"
+                f"cut.bff_ngram: n-grams of {self.min_ngram} to {self.max_ngram} tokens; "
+                "give two numbers from 1 on, the smaller first"
             )
         if self.expected_ngrams < 1 or self.substring_length < 1:
             raise ConfigError(
-                f"bloom.expected_ngrams={self.expected_ngrams}, substring_length={self.substring_length}: "
+                f"cut.bff: expected_ngrams={self.expected_ngrams}, substring_length={self.substring_length}: "
                 "both must be 1 or more"
             )
         if not 0 < self.fp_rate < 1 or not 0 <= self.threshold <= 1:
             raise ConfigError(
-                f"bloom.fp_rate={self.fp_rate}, threshold={self.threshold}: "
+                f"cut.bff_fp_rate={self.fp_rate}, cut.bff_threshold={self.threshold}: "
                 "the rate must lie between 0 and 1, the threshold be from 0 to 1"
             )
 
@@ -73,9 +74,9 @@ class BloomParams:
         """The size, if it is within the limit; else a ConfigError."""
         if self.num_bytes > max_bytes:
             raise ConfigError(
-                f"bloom: {self.expected_ngrams} n-grams at a rate of {self.fp_rate} false positives need a filter "
-                f"of {self.num_bytes} bytes, more than the limit of {max_bytes}; raise the limit or fp_rate, "
-                "or make more groups of fewer expected_ngrams"
+                f"cut.bff: {self.expected_ngrams} n-grams at a rate of {self.fp_rate} false positives need a filter "
+                f"of {self.num_bytes} bytes, more than cut.max_bytes={max_bytes}; raise it or cut.bff_fp_rate, "
+                "or make more cut.groups"
             )
         return self.num_bytes
 

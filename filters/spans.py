@@ -67,6 +67,12 @@ def compose(
     return _lists(offsets, spans[0]), _lists(offsets, spans[1])
 
 
+def merged(starts: pa.ListArray, ends: pa.ListArray) -> tuple[pa.ListArray, pa.ListArray]:
+    """Ascending spans of one text, which may overlap, as they are wanted elsewhere: those that do made one."""
+    offsets, *found = _merged(*_spans(starts, ends))
+    return _lists(offsets, found[0]), _lists(offsets, found[1])
+
+
 @kernel
 def add_span(spans: Ints, first: int, count: int, start: int, end: int) -> tuple[Ints, int]:
     """Add [start, end), not before the last of one text's spans[first:count], which it joins if they touch.
@@ -165,3 +171,16 @@ def _composed(
             span += 1
         merged[row + 1] = count
     return merged, spans[:count, 0].copy(), spans[:count, 1].copy()
+
+
+@kernel
+def _merged(offsets: Ints, starts: Ints, ends: Ints) -> tuple[Ints, Ints, Ints]:
+    """Offsets, starts and ends of the union of each text's spans, which ascend by their starts."""
+    spans, count = np.empty((len(starts) + 1, 2), np.int64), 0
+    places = np.zeros_like(offsets)
+    for row in range(len(offsets) - 1):
+        first = count
+        for span in range(offsets[row], offsets[row + 1]):
+            spans, count = add_span(spans, first, count, starts[span], ends[span])
+        places[row + 1] = count
+    return places, spans[:count, 0].copy(), spans[:count, 1].copy()

@@ -38,9 +38,9 @@ class Substrings:
 
     def __init__(self, length: int = 50, *, max_bytes: int) -> None:
         if length < 1:
-            raise ConfigError(f"substring.length={length}: it must be 1 or more")
+            raise ConfigError(f"cut.substring_length={length}: it must be 1 or more")
         if max_bytes < _NUM_SLOTS * _SLOT_BYTES:
-            raise ConfigError(f"substring.max_bytes={max_bytes}: it must be {_NUM_SLOTS * _SLOT_BYTES} or more")
+            raise ConfigError(f"cut.max_bytes={max_bytes}: it must be {_NUM_SLOTS * _SLOT_BYTES} or more")
         self._length, self._max_bytes = length, max_bytes
         self._windows = _Windows(np.zeros((_NUM_SLOTS, 2), np.uint64), 0)
 
@@ -52,8 +52,8 @@ class Substrings:
         )
         if is_full:
             raise ConfigError(
-                f"substring.max_bytes={self._max_bytes}: too few for more than {self._windows.size} windows of "
-                f"{self._length} tokens in one group; raise it, or make more groups"
+                f"cut.max_bytes={self._max_bytes}: too few for more than {self._windows.size} windows of "
+                f"{self._length} tokens in one group; raise it, or make more cut.groups"
             )
         return Removed.of(found)
 

@@ -25,7 +25,7 @@ from rich.console import Console
 from lakeloom.filters import minhash
 from lakeloom.filters.recipe import Recipe
 from lakeloom.jobs import cli, config, dedup, signatures
-from lakeloom.jobs.bench_filters import Line, cheapest
+from lakeloom.jobs.bench_filters import Line, cheapest, show
 from lakeloom.jobs.bench_ingest import since, tree_cpu_s
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.jobs.oracle_filters import rows
@@ -235,10 +235,7 @@ def main(place: str, megabytes: float) -> int:
         session = spark(config.build(SparkConfig, "spark", config.tree([f"lakehouse.root={scratch}/lake"])))
         lines = measured(session, given, Path(scratch), megabytes, int(megabytes * 300))
         session.stop()
-    for line in lines:
-        mark = {None: "    ", True: "ok  ", False: "FAIL"}[line.is_enough]
-        console.print(f"{mark} {line.name:<16}: {line.value}", markup=False)
-    return 0 if all(line.is_enough is not False for line in lines) else 1
+    return show(console, lines)
 
 
 if __name__ == "__main__":

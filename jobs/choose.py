@@ -61,7 +61,7 @@ class ChooseConfig:
 
 def run(spark: SparkSession, cfg: ChooseConfig) -> Report:
     """Append the documents of this dataset version once, with their split."""
-    lake = Lakehouse(spark, cfg.lakehouse)
+    lake = Lakehouse(spark, cfg.lakehouse).pinned(documents.TABLE)  # what is read is what the corpus_id says
     corpus_id = identify(lake, cfg)
     num_kept, num_empty = _counts(_kept(lake, cfg))
     if num_kept == num_empty:

@@ -110,7 +110,9 @@ def _with_partners(rows: DataFrame, found: Graph, named: DataFrame | None) -> Da
     if found.addresses is None:
         nothing = F.lit(None).cast("string")
         return rows.withColumns({"at_first": nothing, "at_last": nothing})
-    return rows.join(found.addresses.drop("lead"), "url_key", how="left")
+    # A row without an address has a key of its own: all nulls would be one task's.
+    own = F.coalesce("url_key", F.concat(F.lit("none "), "doc_id"))
+    return rows.withColumn("url_key", own).join(found.addresses.drop("lead"), "url_key", how="left")
 
 
 def _method() -> Column:

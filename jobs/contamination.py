@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.filters import overlap
@@ -49,7 +49,7 @@ def measured(found: DataFrame, items: DataFrame, max_documents: int) -> DataFram
     rows = grouped.agg(
         F.max("num_ngrams").alias("num_ngrams"),
         F.sort_array(F.collect_set("place")).alias("matched"),
-        spans.merged(F.sort_array(F.collect_set(span))).alias("spans"),
+        _merged(F.sort_array(F.collect_set(span))).alias("spans"),
     )
     num_matched = F.size("matched")
     counted = [num_matched.alias("num_matched"), (num_matched / F.col("num_ngrams")).alias("share")]
@@ -65,6 +65,19 @@ def by_item(rows: DataFrame) -> DataFrame:
         F.max("share").alias("max_share"),
         (F.count_distinct("place") / F.max("num_ngrams")).alias("share"),
     )
+
+
+def _merged(found: Column) -> Column:
+    """Sorted spans (start, end) with those that overlap made one."""
+
+    def add(done: Column, one: Column) -> Column:
+        last = F.get(done, F.size(done) - 1)
+        joint = F.struct(last["start"].alias("start"), F.greatest(last["end"], one["end"]).alias("end"))
+        before = F.slice(done, 1, F.greatest(F.size(done) - 1, F.lit(0)))
+        overlaps = F.coalesce(one["start"] < last["end"], F.lit(False))
+        return F.when(overlaps, F.concat(before, F.array(joint))).otherwise(F.concat(done, F.array(one)))
+
+    return F.aggregate(found, F.array().cast(spans.SPANS), add)
 
 
 def _without(ngrams: DataFrame, common: DataFrame) -> DataFrame:

@@ -1,6 +1,7 @@
 """Repeated parts of documents to silver.cuts: lines, paragraphs, what DCLM's BFF removes, long runs of tokens.
 
 Of each part the first stays: in the document that dedup's keep rule puts first, by doc_id where it leaves a choice.
+That is one of all documents that dedup leaves, of all its pools: where choose takes fewer, it may not be there.
 Lines and paragraphs are looked up by hash over the whole corpus. BFF and substrings read the documents of a group one
 after another, so texts are moved: a group's order is the rule. Texts stay in their table; choose cuts them.
 """
@@ -16,8 +17,8 @@ from pyspark.sql import functions as F
 from lakeloom.filters.bloom import Bloom, BloomParams
 from lakeloom.filters.substring import Substrings
 from lakeloom.filters.units import FORMS, KINDS
-from lakeloom.jobs import dedup
-from lakeloom.jobs.cut_tasks import composed, finished, read, split
+from lakeloom.jobs import dedup, documents
+from lakeloom.jobs.cut_tasks import composed, counts, finished, read, split
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.jobs.scratch import stored
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
@@ -28,7 +29,6 @@ from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 TABLE = "silver.cuts"
 METHODS = (*KINDS, "bff", "substring")
 _VERSION = 1  # raise it when the same input and configuration would give other cuts
-_BYTES_A_TOKEN = 3  # a Chinese character is one; English has five a token
 _FP_MARGIN = 1.2  # how much the bits of a filter that holds what it was made for may differ from their expectation
 
 
@@ -66,6 +66,8 @@ class CutConfig:
         if self.bff_mode == "substring":
             raise ConfigError("cut.bff_mode=substring: say cut.methods=[substring] and cut.substring_length instead")
         _ = self.bloom(1)  # refuses what it would refuse later
+        if "substring" in self.methods:
+            _ = Substrings(self.substring_length, max_bytes=self.max_bytes)
 
     def bloom(self, expected_ngrams: int) -> BloomParams:
         """The filter of a group that holds so many n-grams."""
@@ -75,26 +77,24 @@ class CutConfig:
 
 def run(spark: SparkSession, cfg: CutConfig) -> Report:
     """Append the cuts of the documents that dedup leaves, once. Incomplete if too much would go."""
-    lake = Lakehouse(spark, cfg.lakehouse)
-    documents = survivors(lake, cfg.dedup)
-    cut_id = identify(lake, cfg)
+    lake = Lakehouse(spark, cfg.lakehouse).pinned(documents.TABLE)
+    given = survivors(lake, cfg.dedup)
+    num_documents, cut_id = given.count(), identify(lake, cfg)
     facts: dict[str, str | int | float] = {"cut_id": cut_id, "methods": ", ".join(cfg.methods) or "none"}
-    row = documents.agg(F.count("*").alias("n"), F.sum(F.octet_length("text")).alias("bytes")).first()
-    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
-    num_documents, num_bytes = int(row["n"]), int(row["bytes"] or 0)
     if not cfg.methods:
         return Report("cut", num_documents, num_documents, facts=facts)
-    if lake.commit(TABLE, _txn(cut_id)) is not None:
-        facts["was_there"] = 1
-    else:
+    commit = lake.commit(TABLE, _txn(cut_id))
+    if commit is None:
         with TemporaryDirectory(prefix=f"{cut_id}-", dir=lake.folder("scratch")) as folder:
-            rows = _cuts(cfg, documents, Path(folder))
-            _check(cfg, rows, num_bytes)
-            lake.append(rows.withColumn("cut_id", F.lit(cut_id)), TABLE, txn=_txn(cut_id))
-    ours = lake.read(TABLE).where(F.col("cut_id") == cut_id)
+            # Texts are moved here, and once: each method reads them again.
+            rows = _cuts(cfg, stored(given, Path(folder, "documents")), Path(folder))
+            commit = lake.append(rows.withColumn("cut_id", F.lit(cut_id)), TABLE, txn=_txn(cut_id))
+    else:
+        facts["was_there"] = 1
+    ours = lake.read(TABLE, commit.version).where(F.col("cut_id") == cut_id)
     removed, facts["documents_cut"], facts["bytes_cut"] = _totals(ours)
-    facts["bytes"] = num_bytes
-    return Report("cut", num_documents, num_documents - removed, removed, {TABLE: lake.version(TABLE)}, facts)
+    versions = {documents.TABLE: lake.version(documents.TABLE), TABLE: commit.version}
+    return Report("cut", num_documents, num_documents - removed, removed, versions, facts)
 
 
 def identify(lake: Lakehouse, cfg: CutConfig) -> str:
@@ -116,41 +116,43 @@ def published(lake: Lakehouse, cfg: CutConfig) -> DataFrame:
     cut_id = identify(lake, cfg)
     if lake.commit(TABLE, _txn(cut_id)) is None:
         raise ConfigError(
-            f"recipe {cfg.dedup.recipe.name!r}: no cuts by {', '.join(cfg.methods)}; "
+            f"pool {', '.join(map(repr, cfg.dedup.pools))}, recipe {cfg.dedup.recipe.name!r}: no cuts by "
+            f"{', '.join(cfg.methods)}; "
             "run lakeloom cut with the same settings first, or say cut.methods=[]"
         )
     return lake.read(TABLE).where(F.col("cut_id") == cut_id)
 
 
 def survivors(lake: Lakehouse, cfg: DedupConfig) -> DataFrame:
-    """Documents that dedup leaves, in the order of its keep rule: doc_id, text, is_last, rank."""
-    documents = dedup.kept(lake, cfg)
+    """Documents that dedup leaves, with their place in its keep rule's order: doc_id, text, is_last, rank."""
+    rows = dedup.ranked(lake, cfg, dedup.kept(lake, cfg))
     if cfg.methods:
         _, clusters = dedup.published(lake, cfg)
         removed = clusters.where(~F.col("is_representative")).select("doc_id")
-        documents = documents.join(removed, "doc_id", how="left_anti")
-    ranked = documents.select("doc_id", "text").join(dedup.ranks(lake, cfg, documents), "doc_id", how="inner")
-    return ranked.select("doc_id", "text", F.col("rank").isNull().alias("is_last"), "rank")
+        rows = rows.join(removed, "doc_id", how="left_anti")
+    return rows.select("doc_id", "text", F.col("rank").isNull().alias("is_last"), "rank")
 
 
 def _txn(cut_id: str) -> str:
     return f"cut/{cut_id}"
 
 
-def _cuts(cfg: CutConfig, documents: DataFrame, scratch: Path) -> DataFrame:
+def _cuts(cfg: CutConfig, given: DataFrame, scratch: Path) -> DataFrame:
     """Rows of silver.cuts but the cut_id: what all methods, one after another, take out of each document."""
     spans: DataFrame | None = None
     for number, method in enumerate(cfg.methods):
-        given = documents if spans is None else documents.join(spans, "doc_id", how="left")
-        found = _repeated(cfg, given, method) if method in KINDS else _seen(cfg, given, method)
+        rows = given if spans is None else given.join(spans.drop("methods"), "doc_id", how="left")
+        found = _repeated(cfg, rows, method) if method in KINDS else _seen(cfg, rows, method)
         new = stored(found, scratch / f"{number}-{method}")
         _refuse_full(cfg, new, method)
         new = new.where(F.col("doc_id").isNotNull()).select("doc_id", "starts", "ends")
         spans = stored(_added(spans, new, method), scratch / f"{number}-spans")
     assert spans is not None  # noqa: S101 (there is a method)
-    left = documents.select("doc_id", "text").join(spans, "doc_id", how="inner")
+    left = given.select("doc_id", "text").join(spans, "doc_id", how="inner")
     shape = "doc_id STRING, starts ARRAY<BIGINT>, ends ARRAY<BIGINT>, methods ARRAY<STRING>, "
-    return stored(left.mapInArrow(finished, f"{shape}num_bytes BIGINT, is_removed BOOLEAN"), scratch / "cuts")
+    found = stored(left.mapInArrow(finished, f"{shape}num_bytes BIGINT, is_removed BOOLEAN"), scratch / "cuts")
+    _check(cfg, found, given)
+    return found
 
 
 def _added(spans: DataFrame | None, new: DataFrame, method: str) -> DataFrame:
@@ -185,16 +187,17 @@ def _repeated(cfg: CutConfig, given: DataFrame, kind: str) -> DataFrame:
 def _seen(cfg: CutConfig, given: DataFrame, method: str) -> DataFrame:
     """What each group's filter or set has seen before: doc_id, starts, ends; and a row a group with its fp_rate."""
     group = F.pmod(F.xxhash64("doc_id"), F.lit(cfg.groups)).alias("group")
-    columns = [name for name in ("doc_id", "is_last", "rank", "text", "starts", "ends") if name in given.columns]
-    ordered = (
-        given.select(group, *columns).repartition("group").sortWithinPartitions("group", "is_last", "rank", "doc_id")
-    )
-    sizes = given.groupBy(group).agg(F.sum(F.octet_length("text")).alias("bytes"))
-    row = sizes.agg(F.max("bytes").alias("bytes")).first() if method == "bff" else None
-    expected = 1 + ((row["bytes"] or 0) // _BYTES_A_TOKEN if row else 0)
-    cfg.bloom(expected).fit(cfg.max_bytes)  # refused here, not by a worker
+    grouped = given.select(group, "*")
+    columns = [name for name in ("group", "doc_id", "text", "starts", "ends") if name in grouped.columns]
+    expected = 1
+    if method == "bff":
+        counted = grouped.select(*columns).mapInArrow(counts, "`group` BIGINT, tokens BIGINT").groupBy("group")
+        row = counted.agg(F.sum("tokens").alias("n")).agg(F.max("n").alias("most")).first()
+        expected = max(1, int(row["most"] or 0)) if row is not None else 1  # a text has at most an n-gram a token
+        cfg.bloom(expected).fit(cfg.max_bytes)  # refused here, not by a worker
+    ordered = grouped.repartition("group").sortWithinPartitions("group", "is_last", "rank", "doc_id").select(*columns)
     shape = "doc_id STRING, starts ARRAY<BIGINT>, ends ARRAY<BIGINT>, fp_rate DOUBLE"
-    return ordered.drop("is_last", "rank").mapInArrow(read(_group(cfg, method, expected)), shape)
+    return ordered.mapInArrow(read(_group(cfg, method, expected)), shape)
 
 
 def _group(cfg: CutConfig, method: str, expected: int) -> Callable[[], Bloom | Substrings]:
@@ -205,22 +208,25 @@ def _group(cfg: CutConfig, method: str, expected: int) -> Callable[[], Bloom | S
 
 
 def _refuse_full(cfg: CutConfig, found: DataFrame, method: str) -> None:
+    """Incomplete where a filter, once it was full, takes more n-grams for seen than it may."""
     row = found.agg(F.max("fp_rate").alias("rate")).first()
     assert row is not None  # noqa: S101 (an aggregate without groups has one row)
-    if (row["rate"] or 0.0) > cfg.bff_fp_rate * _FP_MARGIN:
+    allowed = cfg.bff_fp_rate * _FP_MARGIN
+    if (row["rate"] or 0.0) > allowed:
         raise Incomplete(
-            f"cut: a filter of {method} takes {row['rate']:.2%} of n-grams for seen that are not, allowed are "
-            f"cut.bff_fp_rate={cfg.bff_fp_rate:.2%}: texts have more tokens than their bytes told; give a third of the "
-            "rate, or more groups; nothing was published"
+            f"cut: a filter of {method} takes {row['rate']:.2%} of new n-grams for seen, allowed are {allowed:.2%} "
+            f"({_FP_MARGIN} times cut.bff_fp_rate={cfg.bff_fp_rate}); nothing was published"
         )
 
 
-def _check(cfg: CutConfig, rows: DataFrame, num_bytes: int) -> None:
-    removed, documents, cut_bytes = _totals(rows)
+def _check(cfg: CutConfig, rows: DataFrame, given: DataFrame) -> None:
+    removed, num_documents, cut_bytes = _totals(rows)
+    row = given.agg(F.sum(F.octet_length("text")).alias("n")).first()
+    num_bytes = int(row["n"] or 0) if row is not None else 0
     share = cut_bytes / num_bytes if num_bytes else 0.0
     if share > cfg.max_cut_share:
         raise Incomplete(
-            f"cut would remove {cut_bytes:,} of {num_bytes:,} bytes ({share:.2%}) in {documents:,} documents, and "
+            f"cut would remove {cut_bytes:,} of {num_bytes:,} bytes ({share:.2%}) in {num_documents:,} documents, and "
             f"{removed:,} of them whole; allowed: {cfg.max_cut_share:.2%} (cut.max_cut_share); no cuts were published"
         )
 

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from lakeloom.filters.bloom import Bloom
+from lakeloom.filters.characters import characters
 from lakeloom.filters.spans import compose, cut
 from lakeloom.filters.substring import Substrings
 from lakeloom.filters.textindex import TextIndex
+from lakeloom.filters.tokens import num_tokens
 from lakeloom.filters.units import units
 
 Batches = Iterator[pa.RecordBatch]
@@ -65,6 +67,19 @@ def read(new: Callable[[], Bloom | Substrings]) -> Callable[[Batches], Batches]:
             yield _end(state)
 
     return work
+
+
+def counts(batches: Batches) -> Batches:
+    """Documents with their `group` to the tokens of each group of a batch."""
+    for batch in batches:
+        index = TextIndex.of(_left(batch))
+        tokens = pa.array(num_tokens(index.data, index.starts, index.ends, characters()))
+        sums = (
+            pa.table({"group": batch.column("group"), "tokens": tokens})
+            .group_by("group")
+            .aggregate([("tokens", "sum")])
+        )
+        yield from sums.rename_columns(["group", "tokens"]).combine_chunks().to_batches()
 
 
 def composed(batches: Batches) -> Batches:

@@ -83,7 +83,7 @@ class DecontaminateConfig:
 
 def run(spark: SparkSession, cfg: DecontaminateConfig) -> Report:
     """Append what was found, once for documents, items and n-grams. Incomplete if too many documents would go."""
-    lake = Lakehouse(spark, cfg.lakehouse)
+    lake = Lakehouse(spark, cfg.lakehouse).pinned(documents.TABLE)
     found = documents.read(lake, [cfg.pool.name], cfg.recipe)
     items = cfg.items
     run_id = _identity(found, cfg, items)
@@ -125,7 +125,7 @@ def check(cfg: DecontaminateConfig, rows: DataFrame, num_kept: int) -> int:
         raise Incomplete(
             f"decontaminate would {cfg.action} {number} of {num_kept} documents ({number / num_kept:.2%}) of pool "
             f"{cfg.pool.name!r}, recipe {cfg.recipe.name!r}; allowed: {cfg.max_removed_share:.2%} "
-            "(decontaminate.max_removed_share); nothing was published. A larger decontaminate.threshold, or "
+            "(decontaminate.max_removed_share). A larger decontaminate.threshold, or "
             "decontaminate.leave_out=[...] of tasks whose passages the pool is made of, flags fewer"
         )
     return number
@@ -164,7 +164,7 @@ def _publish(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, found: D
         scratch = Path(name)
         evalitems.write(items, scratch)
         read = lake.spark.read
-        lake.append(read.parquet(str(scratch / "rows.parquet")), evalitems.TABLE, txn=f"items/{items.itemset_id}")
+        _add_items(lake, items, read.parquet(str(scratch / "rows.parquet")))
         contamination.hits(found.kept, scratch, cfg.min_words).write.parquet(str(scratch / "hits"))
         ours = lake.read(evalitems.TABLE).where(F.col("itemset_id") == items.itemset_id)
         rows = contamination.measured(read.parquet(str(scratch / "hits")), ours, cfg.max_documents)
@@ -172,6 +172,18 @@ def _publish(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, found: D
         measured = read.parquet(str(scratch / "found"))
         check(cfg, measured, found.num_kept)
         lake.append(measured.withColumn("decontamination_id", F.lit(run_id)), TABLE, txn=_txn(run_id))
+
+
+def _add_items(lake: Lakehouse, items: ItemSet, rows: DataFrame) -> None:
+    """The items' rows, once: where the table has others than all of them, they replace those."""
+    lake.create(evalitems.TABLE)
+    version, ours = lake.version(evalitems.TABLE), F.col("itemset_id") == items.itemset_id
+    num_there, num_items = lake.read(evalitems.TABLE, version).where(ours).count(), rows.count()
+    if num_there == num_items:
+        return
+    if num_there:
+        lake.remove(evalitems.TABLE, ours)
+    lake.append(rows, evalitems.TABLE, txn=f"items/{items.itemset_id}/{version}")
 
 
 def _sheet(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, rows: DataFrame) -> Sheet:

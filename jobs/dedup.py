@@ -41,6 +41,7 @@ KEEP: dict[str, Callable[[str], Column]] = {
     "best_score": lambda score: -F.col("signals")[score],
     "smallest_id": lambda _: F.lit(0),
 }
+MOST_REACH = 1_000  # an Arrow batch of buckets may give so many times its rows in pairs
 _PRESETS = (*PRESETS, "target", "own")
 _VERSION = 2  # raise it when the same input and configuration would give other clusters
 
@@ -66,6 +67,7 @@ class DedupConfig:
     num_rows: int
     seed: int
     reach: int
+    alarm_from: int
     min_removed_share: float
     max_removed_share: float
 
@@ -82,8 +84,8 @@ class DedupConfig:
         self._check_score()
         if not 0 < self.jaccard <= 1:
             raise ConfigError(f"dedup.jaccard={self.jaccard}: it must be above 0 and at most 1")
-        if self.reach < 1:
-            raise ConfigError(f"dedup.reach={self.reach}: give 1 or more")
+        if not 1 <= self.reach <= MOST_REACH:
+            raise ConfigError(f"dedup.reach={self.reach}: give 1 to {MOST_REACH:,}")
         if not 0 <= self.min_removed_share <= self.max_removed_share <= 1:
             raise ConfigError(
                 f"dedup.min_removed_share={self.min_removed_share}, "
@@ -143,11 +145,13 @@ def identify(lake: Lakehouse, cfg: DedupConfig) -> str:
 
 def published(lake: Lakehouse, cfg: DedupConfig) -> tuple[str, DataFrame]:
     """The dedup_id, and its rows of silver.clusters. ConfigError where they are not there yet."""
+    if not cfg.methods:
+        raise ConfigError("dedup.methods=[] makes no clusters; say the methods that lakeloom dedup was run with")
     dedup_id = identify(lake, cfg)
     if lake.commit(_CLUSTERS, _txn(dedup_id)) is None:
         raise ConfigError(
             f"pool {', '.join(map(repr, cfg.pools))}, recipe {cfg.recipe.name!r}: no clusters by "
-            f"{', '.join(cfg.methods) or 'no method'}; run lakeloom dedup with the same settings first"
+            f"{', '.join(cfg.methods)}; run lakeloom dedup with the same settings first"
         )
     return dedup_id, lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id)
 
@@ -175,7 +179,7 @@ def _identity(given: Documents, cfg: DedupConfig) -> str:
 
 def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str) -> tuple[Commit, dict[str, int]]:
     """Signatures, pairs, then clusters, if they remove a number within bounds; the commit, and what is in it."""
-    signed = signatures.signed(lake, given.kept, given.batches, cfg.scheme)
+    signed = signatures.signed(lake, given, cfg.scheme)
     by_text = bool({"text", "minhash"} & set(cfg.methods))
     with TemporaryDirectory(prefix=f"{dedup_id}-", dir=lake.folder("scratch")) as folder:
         scratch = Path(folder)
@@ -184,7 +188,9 @@ def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str)
         if "minhash" in cfg.methods:
             alike = _alike(lake, cfg, given.kept, found.texts, scratch=scratch, txn=f"measure/{dedup_id}")
         members = clusters.members(found, alike, scratch)
-        rows = stored(clusters.represented(members, ranks(lake, cfg, given.kept)), scratch / "clusters")
+        facts = given.kept.select("doc_id", "num_chars", "signals", "part_of")
+        ranks = ranked(lake, cfg, facts).select("doc_id", "rank")
+        rows = stored(clusters.represented(members, ranks), scratch / "clusters")
         totals = _totals(rows)
         _check(cfg, given.num_kept, totals["removed"])
         return lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id)), totals
@@ -207,13 +213,13 @@ def _alike(
     return similar.where(F.col("similarity") >= cfg.jaccard)
 
 
-def ranks(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame) -> DataFrame:
-    """Columns doc_id and rank by the keep rule: the smallest of a cluster stays."""
-    facts = kept.select("doc_id", "num_chars", "signals", F.coalesce("part_of", "doc_id").alias("page"))
+def ranked(lake: Lakehouse, cfg: DedupConfig, rows: DataFrame) -> DataFrame:
+    """Documents with `rank`, by the keep rule: of a cluster the smallest stays; null comes last."""
     if cfg.keep == "first_crawled":
-        pages = lake.read("bronze.pages").where(F.col("pool").isin(cfg.pools))
-        facts = facts.join(pages.select(F.col("doc_id").alias("page"), "fetched_at"), "page", how="left")
-    return facts.select("doc_id", KEEP[cfg.keep](cfg.score).alias("rank"))
+        pages = lake.read("bronze.pages").where(F.col("pool").isin(cfg.pools)).groupBy(F.col("doc_id").alias("page"))
+        rows = rows.withColumn("page", F.coalesce("part_of", "doc_id"))
+        rows = rows.join(pages.agg(F.min("fetched_at").alias("fetched_at")), "page", how="left")
+    return rows.withColumn("rank", KEEP[cfg.keep](cfg.score))
 
 
 def _totals(clusters: DataFrame) -> dict[str, int]:
@@ -230,10 +236,12 @@ def _totals(clusters: DataFrame) -> dict[str, int]:
 
 def _check(cfg: DedupConfig, num_kept: int, removed: int) -> None:
     share = removed / num_kept if num_kept else 0.0
-    if not cfg.min_removed_share <= share <= cfg.max_removed_share:
+    is_suspect = removed == 0 and 0 < cfg.alarm_from <= num_kept
+    if is_suspect or not cfg.min_removed_share <= share <= cfg.max_removed_share:
+        several = f"some, of {cfg.alarm_from:,} documents or more (dedup.alarm_from), and " if is_suspect else ""
         raise Incomplete(
             f"dedup would remove {removed} of {num_kept} documents ({share:.2%}) of pool "
-            f"{', '.join(map(repr, cfg.pools))}, recipe {cfg.recipe.name!r}; allowed: "
+            f"{', '.join(map(repr, cfg.pools))}, recipe {cfg.recipe.name!r}; allowed: {several}"
             f"{cfg.min_removed_share:.2%} to {cfg.max_removed_share:.2%} "
             "(dedup.min_removed_share, dedup.max_removed_share); no clusters were published"
         )

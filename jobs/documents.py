@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
@@ -15,21 +15,29 @@ TABLE = "silver.documents"
 
 
 @dataclass(frozen=True)
+class Batch:
+    """How many documents of an ingest batch are kept, and the sum of their ids' hashes: which ones they are."""
+
+    number: int
+    ids: str
+
+
+@dataclass(frozen=True)
 class Documents:
-    """Kept documents at one version of their table, and how many there are of each (pool, ingest batch)."""
+    """Kept documents at one version of their table, and those of each (pool, ingest batch)."""
 
     version: int
     kept: DataFrame
-    batches: Mapping[tuple[str, str], int]
+    batches: Mapping[tuple[str, str], Batch]
 
     @property
     def num_kept(self) -> int:
-        return sum(self.batches.values())
+        return sum(batch.number for batch in self.batches.values())
 
     @property
     def identity(self) -> Json:
-        """What they are told apart by: batches never change, but a takedown makes the documents of one fewer."""
-        return [[pool, batch, number] for (pool, batch), number in sorted(self.batches.items())]
+        """What they are told apart by: their batches, and which documents a takedown has left of each."""
+        return [[*key, batch.number, batch.ids] for key, batch in sorted(self.batches.items())]
 
 
 def read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
@@ -39,12 +47,18 @@ def read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
     version = lake.version(TABLE)
     rows = lake.read(TABLE, version).where((F.col("recipe_hash") == recipe.hash) & F.col("pool").isin(list(pools)))
     is_kept = F.col("dropped_by").isNull()
-    counts = rows.groupBy("pool", "batch_id").agg(F.count_if(is_kept).alias("n"))  # a row a commit of ingest
-    batches = {(row["pool"], row["batch_id"]): int(row["n"]) for row in counts.toLocalIterator()}
+    batches = by_batch(rows, is_kept)
     absent = sorted(set(pools) - {pool for pool, _ in batches})
     if absent:
         raise _nothing(absent, recipe)
     return Documents(version, rows.where(is_kept), batches)
+
+
+def by_batch(rows: DataFrame, is_meant: Column) -> dict[tuple[str, str], Batch]:
+    """Of each (pool, batch_id), a commit of ingest, the rows (with doc_id) that are meant; also where none is."""
+    ids = F.sum(F.when(is_meant, F.xxhash64("doc_id").cast("decimal(20,0)"))).alias("ids")
+    found = rows.groupBy("pool", "batch_id").agg(F.count_if(is_meant).alias("n"), ids).toLocalIterator()
+    return {(row["pool"], row["batch_id"]): Batch(int(row["n"]), str(row["ids"] or 0)) for row in found}
 
 
 def _nothing(pools: Sequence[str], recipe: Recipe) -> ConfigError:

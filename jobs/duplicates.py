@@ -13,7 +13,7 @@ from lakeloom.jobs.report_pictures import Bar
 from lakeloom.jobs.textdiff import visible
 from lakeloom.lakehouse import wholefile
 from lakeloom.lakehouse.errors import ConfigError
-from lakeloom.lakehouse.report import Report, Sheet, Value
+from lakeloom.lakehouse.report import Report, Sheet
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 
 _CLUSTERS, _DOCUMENTS, _PAGES = "silver.clusters", "silver.documents", "bronze.pages"
@@ -46,7 +46,7 @@ def run(spark: SparkSession, cfg: DuplicatesConfig) -> Report:
     sizes = sizes_of(clusters)
     members = sum(bar.left + bar.dropped for bar in sizes)
     stay = sum(bar.left for bar in sizes)
-    facts: dict[str, Value] = {"dedup_id": dedup_id, "clusters": stay}
+    facts: dict[str, str | int | float] = {"dedup_id": dedup_id, "clusters": stay}
     if cfg.picture is not None:
         facts["picture"] = str(_draw(cfg, Path(cfg.picture), sizes))
     return Report(
@@ -55,7 +55,7 @@ def run(spark: SparkSession, cfg: DuplicatesConfig) -> Report:
         stay,
         members - stay,
         {name: lake.version(name) for name in (_CLUSTERS, _DOCUMENTS)},
-        {key: value for key, value in facts.items() if value is not None},
+        facts,
         sheets=(
             size_sheet(sizes),
             ways(clusters),

@@ -13,7 +13,7 @@ from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.report import Diff, Report, Sheet
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 
-_CLUSTERS, _DOCUMENTS, _PAIRS = "silver.clusters", "silver.documents", "silver.pairs"
+_CLUSTERS, _DOCUMENTS = "silver.clusters", "silver.documents"
 _DOC_ID = re.compile("[0-9a-f]{32}")
 _NEAREST = 5
 
@@ -71,11 +71,12 @@ def run(spark: SparkSession, cfg: ExplainDuplicatesConfig) -> Report:
 
 
 def _document(lake: Lakehouse, cfg: ExplainDuplicatesConfig) -> Row:
-    """The document meant: of several of one address, the first that is kept, by doc_id."""
+    """The document meant: of several of one address, the first that is kept, by doc_id; other pools' come last."""
     ours = lake.read(_DOCUMENTS).where(F.col("recipe_hash") == cfg.dedup.recipe.hash)
     column = "doc_id" if _DOC_ID.fullmatch(cfg.page) else "url"
     found = ours.where(F.col(column) == cfg.page).select("doc_id", "pool", "url", "dropped_by")
-    rows = found.orderBy(F.col("dropped_by").isNotNull(), "doc_id").limit(1).collect()
+    is_ours = F.col("pool").isin(cfg.dedup.pools)
+    rows = found.orderBy(~is_ours, F.col("dropped_by").isNotNull(), "doc_id").limit(1).collect()
     if not rows:
         raise _unknown(ours, cfg)
     if rows[0]["dropped_by"] is not None:

@@ -1,7 +1,7 @@
 """Near-duplicate pairs of texts: candidates that share a band, and how alike they really are (silver.pairs).
 
-Shuffled are hashes and names, and the texts that have a candidate. What was measured once is looked up: so another
-threshold, or a new crawl, costs the new pairs alone.
+What was measured once is looked up, so another threshold measures nothing again, and a new crawl what is new. Shuffled
+are hashes and names, and texts of new pairs; where those are many, all texts are, once, to find them.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,6 +16,7 @@ from lakeloom.filters import minhash
 from lakeloom.filters.buckets import Pairs
 from lakeloom.jobs.scratch import stored
 from lakeloom.jobs.signatures import normalized
+from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.store import Lakehouse
 
@@ -62,9 +63,10 @@ def measured(
     `bodies` gives the texts (node, text) of the nodes in a column.
     """
     ours = F.col("measure_id") == measure.measure_id
-    new = pairs
-    if not lake.create(TABLE):
-        known = lake.read(TABLE, lake.version(TABLE)).where(ours).select("a", "b")
+    new, is_new = pairs, lake.create(TABLE)
+    version = lake.version(TABLE)
+    if not is_new:
+        known = lake.read(TABLE, version).where(ours).select("a", "b")
         new = stored(pairs.join(known, ["a", "b"], how="left_anti"), scratch / "new_pairs")
     if num_new := new.count():
         nodes = new.select(F.explode(F.array("a", "b")).alias("node")).distinct()
@@ -75,7 +77,13 @@ def measured(
         # `b` comes last: the text of one that leads many is then moved once, not once for each.
         joined = new.join(left, "a", how="inner").join(right, "b", how="inner")
         alike = joined.mapInArrow(_measure(measure), "a STRING, b STRING, similarity DOUBLE")
-        lake.append(alike.withColumn("measure_id", F.lit(measure.measure_id)), TABLE, txn=txn)
+        # With the version: what is missing at one is added once, also where others deleted it before.
+        made = lake.append(alike.withColumn("measure_id", F.lit(measure.measure_id)), TABLE, txn=f"{txn}/{version}")
+        if made.num_rows != num_new:
+            raise Incomplete(
+                f"{TABLE}: {num_new} pairs were to be measured and {made.num_rows} were (version {made.version}); "
+                "if another job changes the tables, wait for its end, and run again"
+            )
     # Distinct: two jobs at once may have measured the same pair.
     similar = lake.read(TABLE, lake.version(TABLE)).where(ours).select("a", "b", "similarity").distinct()
     return pairs.join(similar, ["a", "b"], how="inner")

@@ -234,7 +234,7 @@ def compare(
     for preset in presets:
         lake = Lakehouse(session, LakehouseConfig(str(root / preset), ""))
         # All of a bucket are compared: the curve is that of every pair that shares a band.
-        cfg = replace(shipped, preset=preset, lakehouse=lake.cfg, reach=len(truth.ids))
+        cfg = replace(shipped, preset=preset, lakehouse=lake.cfg, reach=min(len(truth.ids), dedup.MOST_REACH))
         table = recall(truth, cfg.params)
         holds &= all(tenth.is_chance for tenth in table)
         _show(console, preset, cfg.params, table)

@@ -1,11 +1,11 @@
 """What duplicates are found by, a row a document, made once: text hash, address, MinHash bands (silver.signatures).
 
-The unit is the ingest batch: only batches without signatures are read. One whose documents became fewer (a takedown)
-is signed anew.
+The unit is the ingest batch: only batches without signatures are read. One whose documents are others (a takedown) is
+signed anew.
 """
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 import pyarrow as pa
@@ -15,6 +15,8 @@ from pyspark.sql import functions as F
 from lakeloom.filters import fingerprints, minhash
 from lakeloom.filters.minhash import MinHashParams
 from lakeloom.filters.normalizers import NORMALIZERS
+from lakeloom.jobs import documents
+from lakeloom.jobs.documents import Batch, Documents
 from lakeloom.lakehouse.errors import BadInput, Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.session import ddl
@@ -53,33 +55,34 @@ class Scheme:
         return identity("signatures", _VERSION, self.recipe_hash, self.form, params)
 
 
-def signed(lake: Lakehouse, kept: DataFrame, batches: Mapping[tuple[str, str], int], scheme: Scheme) -> DataFrame:
-    """Signatures of the kept documents, whose number per (pool, batch) is given; missing ones are made first.
+def signed(lake: Lakehouse, given: Documents, scheme: Scheme) -> DataFrame:
+    """Signatures of the kept documents; missing ones are made first. BadInput if two documents have one doc_id.
 
-    Columns doc_id, text_sha, url_key, bands. BadInput if two documents have one doc_id.
+    Columns doc_id, text_sha, url_key, bands.
     """
-    pools = sorted({pool for pool, _ in batches})
+    pools = sorted({pool for pool, _ in given.batches})
     ours = (F.col("signature_id") == scheme.signature_id) & F.col("pool").isin(pools)
-    known = _known(lake, scheme, pools)
     lake.create(TABLE)
-    stale = sorted({batch for (pool, batch), number in known.items() if batches.get((pool, batch), 0) != number})
+    # At one version: what is missing there is added once, also by two jobs at a time, and where others deleted it.
+    version = lake.version(TABLE)
+    known = documents.by_batch(lake.read(TABLE, version).where(ours), F.lit(True))
+    nothing = Batch(0, "0")
+    others = {key for key in known.keys() | given.batches if known.get(key, nothing) != given.batches.get(key, nothing)}
+    stale, new = sorted(others & known.keys()), sorted(key for key in others if given.batches.get(key, nothing).number)
     if stale:
-        lake.remove(TABLE, ours & F.col("batch_id").isin(stale))
-    new = sorted(key for key, number in batches.items() if number and known.get(key) != number)
+        lake.remove(TABLE, ours & F.col("batch_id").isin([batch for _, batch in stale]))
     if new:
-        rows = kept.where(F.col("batch_id").isin([batch for _, batch in new]))
-        # With the version: what is missing at one version is added once, also where others deleted it before.
-        txn = f"sign/{identity(scheme.signature_id, [[*key, batches[key]] for key in new], lake.version(TABLE))}"
+        rows = given.kept.where(F.col("batch_id").isin([batch for _, batch in new]))
         made = sign(rows, scheme).withColumn("signature_id", F.lit(scheme.signature_id))
-        lake.append(made, TABLE, txn=txn)
+        lake.append(made, TABLE, txn=f"sign/{identity(scheme.signature_id, [list(key) for key in new], version)}")
     found = lake.read(TABLE, lake.version(TABLE)).where(ours).select("doc_id", "text_sha", "url_key", "bands")
-    _check(found, sum(batches.values()))
+    _check(given, found)
     return found
 
 
-def sign(documents: DataFrame, scheme: Scheme) -> DataFrame:
+def sign(rows: DataFrame, scheme: Scheme) -> DataFrame:
     """Rows of documents (doc_id, pool, batch_id, url, text) to rows of silver.signatures but the signature_id."""
-    return documents.select("doc_id", "pool", "batch_id", "url", "text").mapInArrow(_sign(scheme), ddl(_OUT))
+    return rows.select("doc_id", "pool", "batch_id", "url", "text").mapInArrow(_sign(scheme), ddl(_OUT))
 
 
 def normalized(text: pa.StringArray, form: str) -> pa.StringArray:
@@ -90,31 +93,22 @@ def normalized(text: pa.StringArray, form: str) -> pa.StringArray:
     return pa.array([None if one is None else normalize(one) for one in text.to_pylist()], pa.string())
 
 
-def _known(lake: Lakehouse, scheme: Scheme, pools: list[str]) -> dict[tuple[str, str], int]:
-    """Signatures by (pool, batch): a row a commit of ingest."""
-    if not lake.exists(TABLE):
-        return {}
-    rows = lake.read(TABLE).where((F.col("signature_id") == scheme.signature_id) & F.col("pool").isin(pools))
-    counts = rows.groupBy("pool", "batch_id").agg(F.count("*").alias("n"))
-    return {(row["pool"], row["batch_id"]): row["n"] for row in counts.toLocalIterator()}
-
-
-def _check(found: DataFrame, expected: int) -> None:
+def _check(given: Documents, found: DataFrame) -> None:
     """Refuse documents that have one doc_id, and a table that others changed."""
     copies = found.groupBy("doc_id").agg(F.count("*").alias("n"))
     row = copies.agg(F.coalesce(F.sum("n"), F.lit(0)).alias("rows"), F.max("n").alias("most")).first()
     assert row is not None  # noqa: S101 (an aggregate without groups has one row)
+    if row["rows"] != given.num_kept:
+        raise Incomplete(
+            f"{TABLE} has {row['rows']} rows of {given.num_kept} kept documents; nothing was published; "
+            "if another job changes the tables, wait for its end, and run again"
+        )
     if (row["most"] or 0) > 1:
         twins = copies.where("n > 1").orderBy("doc_id").limit(3).collect()
         named = ", ".join(f"{twin['doc_id']} ({twin['n']} rows)" for twin in twins)
         raise BadInput(
-            f"silver.documents has several kept documents with one doc_id: {named}; which of them is meant can't be "
-            "told, so nothing was published; delete the rows that are too many; if two jobs ran at once, run again"
-        )
-    if row["rows"] != expected:
-        raise Incomplete(
-            f"{TABLE} has {row['rows']} rows of {expected} kept documents; nothing was published; "
-            "if another job changes the tables, wait for its end, and run again"
+            f"{documents.TABLE} has several kept documents with one doc_id: {named}; which of them is meant can't be "
+            "told, so nothing was published; delete the rows that are too many"
         )
 
 

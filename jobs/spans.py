@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from lakeloom.filters.spans import cut
+from lakeloom.filters.spans import cut, merged
 
 SPAN = "STRUCT<start: BIGINT, end: BIGINT>"
 SPANS = f"ARRAY<{SPAN}>"
@@ -19,33 +19,19 @@ def spans(starts: str, ends: str) -> Column:
     return F.arrays_zip(F.col(starts).alias("start"), F.col(ends).alias("end")).cast(SPANS).alias("spans")
 
 
-def merged(found: Column) -> Column:
-    """Sorted spans (start, end) with those that overlap made one."""
-
-    def add(done: Column, one: Column) -> Column:
-        last = F.get(done, F.size(done) - 1)
-        joint = F.struct(last["start"].alias("start"), F.greatest(last["end"], one["end"]).alias("end"))
-        before = F.slice(done, 1, F.greatest(F.size(done) - 1, F.lit(0)))
-        overlaps = F.coalesce(one["start"] < last["end"], F.lit(False))
-        return F.when(overlaps, F.concat(before, F.array(joint))).otherwise(F.concat(done, F.array(one)))
-
-    return F.aggregate(found, F.array().cast(SPANS), add)
-
-
 def without(rows: DataFrame, found: Sequence[DataFrame]) -> DataFrame:
     """Documents (doc_id, text, num_chars and others) without their spans (doc_id, spans); a blank rest is empty."""
     if not found:
         return rows
     several = reduce(DataFrame.union, [one.select("doc_id", "spans") for one in found])
-    together = merged(F.sort_array(F.flatten(F.collect_list("spans"))))
-    by_document = several.groupBy("doc_id").agg(together.alias("spans"))
+    by_document = several.groupBy("doc_id").agg(F.sort_array(F.flatten(F.collect_list("spans"))).alias("spans"))
     joined = rows.join(by_document, "doc_id", how="left").select(*rows.columns, "spans.start", "spans.end")
     return joined.mapInArrow(_cut, rows.schema)
 
 
 def _cut(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
-        text = cut(batch.column("text"), batch.column("start"), batch.column("end"))
+        text = cut(batch.column("text"), *merged(batch.column("start"), batch.column("end")))
         is_blank = pc.equal(pc.utf8_length(pc.utf8_trim_whitespace(text)), 0)
         is_cut = pc.greater(pc.fill_null(pc.list_value_length(batch.column("start")), 0), 0)
         text = pc.if_else(pc.and_(is_blank, is_cut), "", text)

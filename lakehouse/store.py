@@ -37,6 +37,7 @@ _CONFLICTS = (  # Delta's Python classes of them have no common base
 
 # What Delta says of a folder where no table is, or not yet: which of them depends on how far the other job is.
 _NOT_A_TABLE = ("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND")
+_LOG_RETENTION = "interval 3650 days"
 _FIRST_COMMIT_S = 10.0  # for the first commit of another job; one takes a tenth of that
 
 # Whole statements, since names can't be bound parameters of these.
@@ -75,6 +76,13 @@ class Lakehouse:
 
     def __init__(self, spark: SparkSession, cfg: LakehouseConfig) -> None:
         self.spark, self.cfg = spark, cfg
+        self._pins = dict[str, int]()
+
+    def pinned(self, *names: str) -> "Lakehouse":
+        """The same, in which these tables stay at the version that they have now, whatever others write."""
+        made = Lakehouse(self.spark, self.cfg)
+        made._pins = self._pins | {name: self.version(name) for name in names if self.exists(name)}
+        return made
 
     def delta(self, name: str) -> DeltaTable:
         """The table for merges and its log; it must exist."""
@@ -84,7 +92,12 @@ class Lakehouse:
         return DeltaTable.forPath(self.spark, self._path(name))
 
     def folder(self, name: str) -> Path:
-        """A folder beside the tables, for shards, models, reports."""
+        """A folder beside the tables, for shards, models, reports. ConfigError where the root is no file system's."""
+        if "://" in self.cfg.root:
+            raise ConfigError(
+                f"lakehouse.root={self.cfg.root}: {name} needs a folder that all machines have mounted; give its path "
+                "(such as /Volumes/...), and lakehouse.catalog for tables elsewhere"
+            )
         path = Path(self.cfg.root, name).absolute()
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -101,6 +114,7 @@ class Lakehouse:
             raise ConfigError(
                 f"table {name} of {self.cfg.root} is empty; run the job that fills it first (lakeloom lists them)"
             )
+        version = self._pins.get(name) if version is None else version
         reader = self.spark.read.format("delta")
         reader = reader if version is None else reader.option("versionAsOf", version)
         found = reader.table(self._name(name)) if self.cfg.catalog else reader.load(self._path(name))
@@ -108,8 +122,8 @@ class Lakehouse:
         return found.withColumns({field.name: F.lit(None).cast(sql_type(field.type)) for field in absent})
 
     def version(self, name: str) -> int:
-        """Number of the newest commit."""
-        return newest(self.delta(name))
+        """Number of the newest commit, or of the one that the table is pinned to."""
+        return self._pins[name] if name in self._pins else newest(self.delta(name))
 
     def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "") -> Commit:
         """Append once: a transaction name that is in the table's log already writes nothing.
@@ -182,6 +196,8 @@ class Lakehouse:
         for field in spec.schema:
             builder = builder.addColumn(field.name, sql_type(field.type))
         builder = builder.property("delta.dataSkippingStatsColumns", ",".join(spec.skip_by))
+        # A commit's log entry tells that a result is there: it must be kept as long as the result is.
+        builder = builder.property("delta.logRetentionDuration", _LOG_RETENTION)
         if spec.cluster_by:
             builder = builder.clusterBy(*spec.cluster_by)
         try:

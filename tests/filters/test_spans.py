@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lakeloom.filters.spans import compose, cut
+from lakeloom.filters.spans import compose, cut, merged
 from lakeloom.lakehouse.errors import BadInput
 from tests.filters.bff import Span, runs
 
@@ -79,3 +79,14 @@ def test_slices_nulls_and_other_types() -> None:
 def test_spans_of_another_text_are_refused(spans: list[Span]) -> None:
     with pytest.raises(BadInput, match="row 1: its spans to cut are not ascending within 4 bytes"):
         cut(pa.array(["", "four"]), *lists([[], spans]))
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 30), st.integers(1, 9)), max_size=6), max_size=4))
+def test_merged_spans_cover_the_same_bytes(given_spans: list[list[tuple[int, int]]]) -> None:
+    spans = [sorted((start, start + size) for start, size in row) for row in given_spans]
+    starts, ends = (made.to_pylist() for made in merged(*lists(spans)))
+    for row, begins, stops in zip(spans, starts, ends, strict=True):
+        assert {place for span in row for place in range(*span)} == {
+            place for begin, stop in zip(begins, stops, strict=True) for place in range(begin, stop)
+        }
+        assert all(stop < begin for stop, begin in zip(stops, begins[1:], strict=False))

@@ -167,6 +167,14 @@ def test_partitions_and_order_change_no_cut(spark: SparkSession, tmp_path: Path)
 
 
 @pytest.mark.spark
+def test_a_filter_holds_texts_of_short_tokens(spark: SparkSession, lake: Lakehouse) -> None:
+    rng = random.Random(1)  # noqa: S311 (a text, not a secret)
+    texts = [" ".join(rng.choices("abcdefgh+-=", k=2_000)) for _ in range(3)]
+    cfg = config(filled(lake, [page(f"d{n}", text) for n, text in enumerate([*texts, texts[1]])]).cfg.root, ["bff"])
+    assert set(cuts(lake, cfg)) == {"d3"}
+
+
+@pytest.mark.spark
 def test_identity_is_of_what_matters(spark: SparkSession, lake: Lakehouse) -> None:
     cfg = config(filled(lake, [page("d0", "one")]).cfg.root, ["line"])
     same = [replace(cfg, max_bytes=10**6), replace(cfg, bff_fp_rate=0.1, groups=7), replace(cfg, max_cut_share=0.5)]

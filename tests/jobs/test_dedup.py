@@ -295,6 +295,21 @@ def test_a_takedown_elects_anew(spark: SparkSession, lake: Lakehouse) -> None:
     assert {row["cluster_id"] for row in after} == {"a20", "d00", "d01"}
     signed = {row["doc_id"] for row in lake.read("silver.signatures").select("doc_id").toLocalIterator()}
     assert not signed & {"e01", "w6", "d05"}
+    # Another document comes back and another goes: as many as before, and not the same.
+    filled(lake, [one for one in planted() if one["doc_id"] == "e01"], txn="back")
+    lake.remove("silver.documents", F.col("doc_id") == "e00")
+    again = found(lake, cfg)
+    assert members(again)[1] == ["d00", "e01", "e02"] and {row["cluster_id"] for row in again} == {"a20", "d01", "e01"}
+
+
+@pytest.mark.spark
+def test_no_duplicate_at_all_is_suspect(spark: SparkSession, lake: Lakehouse) -> None:
+    rows = [page(f"d{number}", " ".join(prose(number, 9))) for number in range(5)]
+    cfg = config(filled(lake, rows).cfg.root, methods=["text"], alarm_from=5)
+    with pytest.raises(Incomplete, match=r"remove 0 of 5 documents.*some, of 5 documents or more \(dedup.alarm_from\)"):
+        dedup.run(spark, cfg)
+    assert dedup.run(spark, replace(cfg, alarm_from=6)).dropped == 0
+    assert dedup.run(spark, replace(cfg, alarm_from=0)).facts["was_there"] == 1
 
 
 @pytest.mark.spark
@@ -338,7 +353,7 @@ def test_a_bucket_of_nearly_everything_is_one_cluster(spark: SparkSession, lake:
         ({"preset": "fine-web"}, "no preset 'fine-web'; nearest: fineweb"),
         ({"keep": "best_score", "score": "quality"}, "no signal of recipe 'raw' 'quality'"),
         ({"score": "quality"}, "decides only with dedup.keep=best_score"),
-        ({"reach": 0}, "give 1 or more"),
+        ({"reach": 0}, "dedup.reach=0: give 1 to 1,000"),
         ({"keep": "first_crawl"}, "no keep rule 'first_crawl'; nearest: first_crawled"),
         ({"jaccard": 0.0}, "above 0 and at most 1"),
         ({"min_removed_share": 0.99}, "the smaller first"),

@@ -18,11 +18,14 @@ from lakeloom.lakehouse.tables import TABLES, Table
 
 pytestmark = pytest.mark.spark
 
-SIGNATURES = "doc_id string, dedup_id string, text_sha string, bands array<bigint>"
+SIGNATURES = (
+    "doc_id string, signature_id string, pool string, batch_id string, text_sha string, url_key string, "
+    "bands array<bigint>"
+)
 
 
 def rows(lake: Lakehouse, *names: str) -> DataFrame:
-    return lake.spark.createDataFrame([(name, "d", "s", [1]) for name in names], SIGNATURES)
+    return lake.spark.createDataFrame([(name, "i", "p", "b", "s", None, [1]) for name in names], SIGNATURES)
 
 
 def test_an_append_happens_once(lake: Lakehouse) -> None:
@@ -101,6 +104,24 @@ def test_a_folder_of_something_else_is_named(lake: Lakehouse, monkeypatch: pytes
     with pytest.raises(ConfigError, match="is not empty and no Delta table"):
         lake.create("silver.signatures")
     assert [path.name for path in folder.iterdir()] == ["notes.txt"]
+
+
+def test_a_pinned_table_stays_as_it_was(lake: Lakehouse) -> None:
+    first = lake.append(rows(lake, "a"), "silver.signatures", txn="one")
+    pinned = lake.pinned("silver.signatures", "silver.clusters")  # the second is not there yet
+    lake.append(rows(lake, "b"), "silver.signatures", txn="two")
+    assert (pinned.version("silver.signatures"), pinned.read("silver.signatures").count()) == (first.version, 1)
+    assert lake.read("silver.signatures").count() == pinned.read("silver.signatures", first.version + 1).count() == 2
+    lake.create("silver.clusters")
+    assert pinned.read("silver.clusters").count() == 0
+
+
+def test_a_folder_needs_a_file_system(lake: Lakehouse) -> None:
+    remote = Lakehouse(lake.spark, replace(lake.cfg, root="s3a://bucket/lake"))
+    with pytest.raises(
+        ConfigError, match=r"lakehouse.root=s3a://bucket/lake: scratch needs a folder that all machines"
+    ):
+        remote.folder("scratch")
 
 
 def test_a_new_column_joins_an_older_table(lake: Lakehouse) -> None:
