@@ -11,6 +11,7 @@ from pathlib import Path
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from lakeloom.jobs.scratch import stored
 from lakeloom.lakehouse.errors import Incomplete
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,10 @@ def components(edges: DataFrame, scratch: Path) -> DataFrame:
 
     The result lies in `scratch`, as does each round: a plan that grew with every round would not end.
     """
-    spark = edges.sparkSession
     ordered = edges.select(F.greatest("a", "b").alias("a"), F.least("a", "b").alias("b")).where("a != b")
     current = ordered.distinct()
     for number in range(MAX_ROUNDS):
-        folder = str(scratch / f"round-{number}")
-        current.write.mode("overwrite").parquet(folder)
-        current = spark.read.parquet(folder)
+        current = stored(current, scratch / f"round-{number}")
         unsettled = _unsettled(current)
         log.info("components, round %s: %s nodes not settled", number, unsettled)
         if not unsettled:

@@ -180,6 +180,6 @@ def test_a_filter_over_the_limit_is_refused() -> None:
     fits = BloomParams(1000, 0.01)
     Bloom(fits, max_bytes=fits.num_bytes)
     with pytest.raises(
-        ConfigError, match=r"1000 n-grams .* of 1200 bytes, more than the limit of 1199; raise .* groups"
+        ConfigError, match=r"1000 n-grams .* of 1200 bytes, more than cut.max_bytes=1199; raise it .* more cut.groups"
     ):
         Bloom(fits, max_bytes=fits.num_bytes - 1)
