@@ -176,14 +176,14 @@ def _publish(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, found: D
 
 def _add_items(lake: Lakehouse, items: ItemSet, rows: DataFrame) -> None:
     """The items' rows, once: where the table has others than all of them, they replace those."""
-    lake.create(evalitems.TABLE)
-    version, ours = lake.version(evalitems.TABLE), F.col("itemset_id") == items.itemset_id
-    num_there, num_items = lake.read(evalitems.TABLE, version).where(ours).count(), rows.count()
+    version, ours = lake.made(evalitems.TABLE), F.col("itemset_id") == items.itemset_id
+    num_there = lake.read(evalitems.TABLE, version).where(ours).count() if version else 0
+    num_items = rows.count()
     if num_there == num_items:
         return
     if num_there:
         lake.remove(evalitems.TABLE, ours)
-    lake.append(rows, evalitems.TABLE, txn=f"items/{items.itemset_id}/{version}")
+    lake.append(rows, evalitems.TABLE, txn=f"items/{items.itemset_id}/{version}", since=version)
 
 
 def _sheet(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, rows: DataFrame) -> Sheet:

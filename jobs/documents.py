@@ -42,6 +42,10 @@ class Documents:
 
 def read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
     """The documents that the recipe keeps of these pools. ConfigError where it has not been run on one of them."""
+    return lake.once(TABLE, (tuple(pools), recipe.hash), lambda: _read(lake, pools, recipe))
+
+
+def _read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
     if not lake.exists(TABLE):
         raise _nothing(pools, recipe)
     version = lake.version(TABLE)

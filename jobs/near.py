@@ -63,9 +63,9 @@ def measured(
     `bodies` gives the texts (node, text) of the nodes in a column.
     """
     ours = F.col("measure_id") == measure.measure_id
-    new, is_new = pairs, lake.create(TABLE)
-    version = lake.version(TABLE)
-    if not is_new:
+    new = pairs
+    version = at = lake.made(TABLE)
+    if version:
         known = lake.read(TABLE, version).where(ours).select("a", "b")
         new = stored(pairs.join(known, ["a", "b"], how="left_anti"), scratch / "new_pairs")
     if num_new := new.count():
@@ -78,14 +78,16 @@ def measured(
         joined = new.join(left, "a", how="inner").join(right, "b", how="inner")
         alike = joined.mapInArrow(_measure(measure), "a STRING, b STRING, similarity DOUBLE")
         # With the version: what is missing at one is added once, also where others deleted it before.
-        made = lake.append(alike.withColumn("measure_id", F.lit(measure.measure_id)), TABLE, txn=f"{txn}/{version}")
+        rows = alike.withColumn("measure_id", F.lit(measure.measure_id))
+        made = lake.append(rows, TABLE, txn=f"{txn}/{version}", since=version)
         if made.num_rows != num_new:
             raise Incomplete(
                 f"{TABLE}: {num_new} pairs were to be measured and {made.num_rows} were (version {made.version}); "
                 "if another job changes the tables, wait for its end, and run again"
             )
+        at = made.version
     # Distinct: two jobs at once may have measured the same pair.
-    similar = lake.read(TABLE, lake.version(TABLE)).where(ours).select("a", "b", "similarity").distinct()
+    similar = lake.read(TABLE, at).where(ours).select("a", "b", "similarity").distinct()
     return pairs.join(similar, ["a", "b"], how="inner")
 
 

@@ -62,20 +62,21 @@ def signed(lake: Lakehouse, given: Documents, scheme: Scheme) -> DataFrame:
     """
     pools = sorted({pool for pool, _ in given.batches})
     ours = (F.col("signature_id") == scheme.signature_id) & F.col("pool").isin(pools)
-    lake.create(TABLE)
     # At one version: what is missing there is added once, also by two jobs at a time, and where others deleted it.
-    version = lake.version(TABLE)
-    known = documents.by_batch(lake.read(TABLE, version).where(ours), F.lit(True))
+    version = at = lake.made(TABLE)
+    known = documents.by_batch(lake.read(TABLE, version).where(ours), F.lit(True)) if version else {}
     nothing = Batch(0, "0")
     others = {key for key in known.keys() | given.batches if known.get(key, nothing) != given.batches.get(key, nothing)}
     stale, new = sorted(others & known.keys()), sorted(key for key in others if given.batches.get(key, nothing).number)
     if stale:
         lake.remove(TABLE, ours & F.col("batch_id").isin([batch for _, batch in stale]))
+        at = lake.version(TABLE)
     if new:
         rows = given.kept.where(F.col("batch_id").isin([batch for _, batch in new]))
         made = sign(rows, scheme).withColumn("signature_id", F.lit(scheme.signature_id))
-        lake.append(made, TABLE, txn=f"sign/{identity(scheme.signature_id, [list(key) for key in new], version)}")
-    found = lake.read(TABLE, lake.version(TABLE)).where(ours).select("doc_id", "text_sha", "url_key", "bands")
+        txn = f"sign/{identity(scheme.signature_id, [list(key) for key in new], version)}"
+        at = lake.append(made, TABLE, txn=txn, since=version).version
+    found = lake.read(TABLE, at).where(ours).select("doc_id", "text_sha", "url_key", "bands")
     _check(given, found)
     return found
 

@@ -5,8 +5,10 @@ The same code serves a folder (local, s3a://) and a Unity Catalog: only the cata
 
 import logging
 import time
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 from delta import DeltaTable
 from delta.exceptions import (
@@ -26,6 +28,8 @@ from lakeloom.lakehouse.session import sql_type
 from lakeloom.lakehouse.tables import TABLES, table
 
 log = logging.getLogger(__name__)
+
+Found = TypeVar("Found")
 
 _CONFLICTS = (  # Delta's Python classes of them have no common base
     ConcurrentAppendException,
@@ -77,12 +81,22 @@ class Lakehouse:
     def __init__(self, spark: SparkSession, cfg: LakehouseConfig) -> None:
         self.spark, self.cfg = spark, cfg
         self._pins = dict[str, int]()
+        self._found = dict[Hashable, Any]()
 
     def pinned(self, *names: str) -> "Lakehouse":
         """The same, in which these tables stay at the version that they have now, whatever others write."""
         made = Lakehouse(self.spark, self.cfg)
         made._pins = self._pins | {name: self.version(name) for name in names if self.exists(name)}
         return made
+
+    def once(self, name: str, key: Hashable, find: Callable[[], Found]) -> Found:
+        """What `find` found in a table, looked for once for each key as long as the table is pinned."""
+        if name not in self._pins:
+            return find()
+        if (name, key) not in self._found:
+            self._found[name, key] = find()
+        found: Found = self._found[name, key]
+        return found
 
     def delta(self, name: str) -> DeltaTable:
         """The table for merges and its log; it must exist."""
@@ -125,12 +139,13 @@ class Lakehouse:
         """Number of the newest commit, or of the one that the table is pinned to."""
         return self._pins[name] if name in self._pins else newest(self.delta(name))
 
-    def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "") -> Commit:
+    def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "", since: int | None = None) -> Commit:
         """Append once: a transaction name that is in the table's log already writes nothing.
 
-        `run` tells which of several that tried the transaction the commit is of (its `txn` is then txn/run).
+        `run` tells which of several that tried the transaction the commit is of (its `txn` is then txn/run). Commits
+        after version `since` are new (by default after the newest; to look it up costs a quarter of a second).
         """
-        before = 0 if self.create(name) else self.version(name)
+        before = self.made(name) if since is None else since
         self.write(rows, name, txn=f"{txn}/{run}" if run else txn, chain=txn)
         found = self.commit(name, txn)
         if found is None:  # the log entry is older than the table's log retention
@@ -185,6 +200,10 @@ class Lakehouse:
             return None
         first = min(rows, key=lambda row: int(row["version"]))
         return Commit(name, int(first["version"]), int(first["n"] or 0), is_new=False, txn=first["txn"])
+
+    def made(self, name: str) -> int:
+        """Number of the newest commit of the table, which is made if it isn't there."""
+        return 0 if self.create(name) else self.version(name)
 
     def create(self, name: str) -> bool:
         """Make the table from its schema if it isn't there; whether it was made."""

@@ -59,7 +59,8 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     cfg = session.SparkConfig(
         master="local[2]",
         memory="2g",
-        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -Djdk.lang.Process.launchMechanism=VFORK",
+        java_options="-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=240m "
+        "-Djdk.lang.Process.launchMechanism=VFORK",
         log=str(scratch / "spark.log"),
         options={
             "spark.ui.enabled": "false",
@@ -69,6 +70,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.sql.shuffle.partitions": "2",
             "spark.default.parallelism": "2",
             "spark.databricks.delta.snapshotPartitions": "1",
+            "spark.databricks.delta.writeChecksumFile.enabled": "false",
             "spark.sql.session.timeZone": "UTC",
             # Queries over a few rows: compiling and re-planning them costs more than running them.
             "spark.sql.codegen.wholeStage": "false",

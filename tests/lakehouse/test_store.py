@@ -114,6 +114,18 @@ def test_a_pinned_table_stays_as_it_was(lake: Lakehouse) -> None:
     assert lake.read("silver.signatures").count() == pinned.read("silver.signatures", first.version + 1).count() == 2
     lake.create("silver.clusters")
     assert pinned.read("silver.clusters").count() == 0
+    seen = iter("abc")
+    assert [pinned.once("silver.signatures", "key", lambda: next(seen)) for _ in range(2)] == ["a", "a"]
+    # Of a table that may change, nothing is remembered.
+    assert [pinned.once("silver.clusters", "key", lambda: next(seen)) for _ in range(2)] == ["b", "c"]
+
+
+def test_what_is_new_is_told_by_the_version_that_was_seen(lake: Lakehouse) -> None:
+    seen = lake.made("silver.signatures")
+    first = lake.append(rows(lake, "a"), "silver.signatures", txn="one", since=seen)
+    again = lake.append(rows(lake, "a"), "silver.signatures", txn="one")
+    assert (seen, first.version, first.is_new, again.is_new) == (0, 1, True, False)
+    assert lake.made("silver.signatures") == 1
 
 
 def test_a_folder_needs_a_file_system(lake: Lakehouse) -> None:
