@@ -123,7 +123,9 @@ def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
     train = train.join(holdout.select(F.sha2("text", 256).alias("text_sha")), "text_sha", how="left_anti")
     columns = ("doc_id", "url", "text", "num_chars")
     both = train.select(*columns, F.lit(TRAIN).alias("split")).union(holdout.select(*columns, F.lit(HOLDOUT)))
-    return both.withColumns({"corpus_id": F.lit(corpus_id), "dataset": F.lit(cfg.dataset)})
+    dedup_id = dedup.identify(lake, cfg.dedup) if cfg.dedup.methods else None
+    about = {"corpus_id": corpus_id, "dataset": cfg.dataset, "dedup_id": dedup_id}
+    return both.withColumns({name: F.lit(value) for name, value in about.items()})
 
 
 def _clustered(lake: Lakehouse, cfg: ChooseConfig) -> DataFrame:

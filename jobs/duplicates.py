@@ -137,6 +137,5 @@ def _class(number: int) -> str:
 def _draw(cfg: DuplicatesConfig, path: Path, sizes: list[Bar]) -> Path:
     if path.exists() and not cfg.overwrite:
         raise ConfigError(f"duplicates.picture={path} is there; say duplicates.overwrite=true, or give another file")
-    title = f"Clusters of {cfg.dedup.recipe.name} by size: documents that stay, and that are removed"
-    wholefile.write(path, pictures.standalone(pictures.funnel(title, sizes)).encode())
+    wholefile.write(path, pictures.standalone(pictures.clusters(cfg.dedup.recipe.name, sizes)).encode())
     return path.absolute()

@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from lakeloom.evaluate import compare, leaderboard, scores
 from lakeloom.evaluate.estimates import Item
-from lakeloom.jobs import funnel
+from lakeloom.jobs import duplicates, funnel
 from lakeloom.jobs.report_page import Dataset
 from lakeloom.jobs.report_pictures import Bar, Curve
 from lakeloom.lakehouse.errors import BadInput
@@ -20,8 +20,10 @@ from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.train import journal
 
 _DOCUMENTS, _CORPUS, _SHARDS, _FUNNEL = "silver.documents", "gold.corpus", "gold.shards", "ops.funnel"
-TABLES = (_DOCUMENTS, _FUNNEL, _CORPUS, _SHARDS, "gold.scores")
+_CLUSTERS, _PAGES = "silver.clusters", "bronze.pages"
+TABLES = (_PAGES, _DOCUMENTS, _FUNNEL, _CLUSTERS, _CORPUS, _SHARDS, "gold.scores")
 _CHOSEN = "one of each cluster"
+_MOST = 10  # clusters, and domains, that are named
 _STEPS = ("step", "in", "out", "dropped", "share", "errors", "cpu s")
 
 
@@ -187,16 +189,36 @@ def _dataset(lake: Lakehouse, name: str, export_id: str, export: Row | None) -> 
         ("shuffle seed", export["seed"]),
     )
     bars = (Bar("pages", counts.pages, 0), *[Bar(str(s[0]), int(s[2] or 0), int(s[3] or 0)) for s in steps if s[3]])
-    return Dataset(name, facts, bars, Sheet(f"funnel of {name}", _STEPS, tuple(steps)), _note(steps, counts))
+    sizes, sheets = _duplicates(lake, pool, export["recipe_hash"], source["dedup_id"] if source else None)
+    funnel_of = Sheet(f"funnel of {name}", _STEPS, tuple(steps))
+    return Dataset(name, facts, bars, funnel_of, _note(steps, counts), tuple(sizes), sheets)
 
 
 def _source(lake: Lakehouse, corpus_id: str, recipe_hash: str) -> Row | None:
-    """Pool and recipe of a corpus, from one of its documents: a page's identity is its pool's."""
+    """Pool, recipe and dedup_id of a corpus, from one of its documents: a page's identity is its pool's."""
     if not (lake.exists(_CORPUS) and lake.exists(_DOCUMENTS)):
         return None
-    one = lake.read(_CORPUS).where(F.col("corpus_id") == corpus_id).select("doc_id").limit(1)
+    one = lake.read(_CORPUS).where(F.col("corpus_id") == corpus_id).select("doc_id", "dedup_id").limit(1)
     documents = lake.read(_DOCUMENTS).where(F.col("recipe_hash") == recipe_hash)
-    return documents.join(one, "doc_id", how="left_semi").select("pool", "recipe").first()
+    return documents.join(one, "doc_id", how="inner").select("pool", "recipe", "dedup_id").first()
+
+
+def _duplicates(
+    lake: Lakehouse, pool: str, recipe_hash: str, dedup_id: str | None
+) -> tuple[list[Bar], tuple[Sheet, ...]]:
+    """Sizes of the clusters that a corpus was chosen by, the largest of them, and the domains that repeat most."""
+    if dedup_id is None or not (lake.exists(_CLUSTERS) and lake.exists(_PAGES)):
+        return [], ()
+    clusters = lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id)
+    documents = lake.read(_DOCUMENTS).where((F.col("recipe_hash") == recipe_hash) & F.col("dropped_by").isNull())
+    own, pages = documents.where(F.col("pool") == pool), lake.read(_PAGES).where(F.col("pool") == pool)
+    sizes = duplicates.sizes_of(clusters)
+    return sizes, (
+        duplicates.size_sheet(sizes),
+        duplicates.ways(clusters),
+        duplicates.largest(documents, clusters, _MOST),
+        duplicates.domains(own, pages, clusters, _MOST),
+    )
 
 
 def _counts(lake: Lakehouse, pool: str, recipe_hash: str, corpus_id: str) -> _Counts:

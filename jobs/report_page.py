@@ -49,6 +49,8 @@ class Dataset:
     bars: tuple[Bar, ...]
     steps: Sheet
     note: str = ""
+    sizes: tuple[Bar, ...] = ()  # of its clusters of duplicates
+    duplicates: tuple[Sheet, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class Page:
 
 def build(page: Page) -> str:
     """The page, whole."""
+    repeated = [dataset for dataset in page.datasets if dataset.sizes]
     parts = [
         f"<header><h1>{text(page.title)}</h1><p>{text(page.summary)}</p></header>",
         _section("Leaderboard", _leaderboard(page)),
         _section("Differences on the same items", _differences(page)) if page.differences else "",
         _section("Training loss", _curves(page)),
         _section("From the pool to the dataset", _cards(_funnel(dataset) for dataset in page.datasets)),
+        _section("Duplicates", _cards(_duplicates(one) for one in repeated)) if repeated else "",
         _section("What was compared", _cards(_provenance(dataset) for dataset in page.datasets)),
         _section("Where the numbers come from", _sources(page)),
     ]
@@ -90,6 +94,9 @@ def build(page: Page) -> str:
 def figures(page: Page) -> dict[str, str]:
     """The pictures alone, as the texts of files by name."""
     found = {f"funnel_{number}.svg": _picture(dataset) for number, dataset in enumerate(page.datasets) if dataset.bars}
+    for number, dataset in enumerate(page.datasets):
+        if dataset.sizes:
+            found[f"duplicates_{number}.svg"] = pictures.clusters(dataset.name, dataset.sizes)
     if page.curves:
         found["losses.svg"] = pictures.curves(page.curves)
     return {name: pictures.standalone(svg) for name, svg in found.items()}
@@ -140,6 +147,15 @@ def _funnel(dataset: Dataset) -> str:
 
 def _picture(dataset: Dataset) -> str:
     return pictures.funnel(f"Pages left after each step of {dataset.name}", dataset.bars)
+
+
+def _duplicates(dataset: Dataset) -> str:
+    said = "Documents in clusters of this size: full, those that stay, one a cluster; pale, those that they stand for."
+    tables = "".join(_table(sheet) for sheet in dataset.duplicates)
+    return (
+        f"<h3>{text(dataset.name)}</h3>{pictures.clusters(dataset.name, dataset.sizes)}"
+        f'<p class="soft">{said}</p><details><summary>Clusters and domains</summary>{tables}</details>'
+    )
 
 
 def _provenance(dataset: Dataset) -> str:

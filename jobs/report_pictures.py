@@ -61,6 +61,11 @@ def funnel(title: str, bars: Sequence[Bar]) -> str:
     return _svg(f"{title}. {told}", max(1, len(bars)) * _ROW, "".join(rows))
 
 
+def clusters(name: str, sizes: Sequence[Bar]) -> str:
+    """Classes of cluster sizes: documents that stay (full), and that are removed (pale)."""
+    return funnel(f"Clusters of {name} by size: documents that stay, and that are removed", sizes)
+
+
 def share(bar: Bar) -> str:
     """What a step dropped of the pages that came to it, in percent."""
     return f"\u2212{bar.dropped / (bar.left + bar.dropped):.1%}" if bar.dropped else ""

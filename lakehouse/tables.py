@@ -252,6 +252,7 @@ _ALL = [
             ("text", STRING),
             ("num_chars", INT),
             ("split", STRING),  # train, holdout
+            ("dedup_id", STRING),  # whose clusters it was chosen by; null: by none
         ],
         cluster_by="corpus_id",
     ),

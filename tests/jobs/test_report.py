@@ -101,6 +101,19 @@ def facts(name: str) -> DatasetFacts:
     )
 
 
+def cluster(member: int) -> dict[str, object]:
+    """A row of silver.clusters: of the second dataset's kept documents, the seventeenth stands for two more."""
+    return {
+        "dedup_id": f"dedup {EVIL}",
+        "doc_id": f"{member:032d}",
+        "cluster_id": f"{16:032d}",
+        "is_representative": member == 16,
+        "method": "minhash",
+        "similarity": 0.9,
+        "reason": "jaccard",
+    }
+
+
 def fill_tables(lake: Lakehouse) -> None:
     """Documents, funnel, corpus and shards of the datasets, as the jobs would leave them."""
     documents: list[dict[str, object]] = []
@@ -119,12 +132,17 @@ def fill_tables(lake: Lakehouse) -> None:
             left -= count
             steps.append({**about, **numbers, "run_id": "c", "job": "curate", "step_number": number, "step": step})
         chosen = range(len(gone) + duplicates, PAGES)
+        dedup_id = f"dedup {name}" if name != "raw" else None
         for number in chosen:
             split = "holdout" if number % 8 == 0 else "train"
-            corpus.append({"corpus_id": facts(name).corpus_id, "doc_id": f"{number:032d}", "split": split})
+            row = {"corpus_id": facts(name).corpus_id, "doc_id": f"{number:032d}", "split": split}
+            corpus.append({**row, "dedup_id": dedup_id})
     append(lake, "silver.documents", documents)
     append(lake, "ops.funnel", steps)
     append(lake, "gold.corpus", corpus)
+    host: dict[str, object] = {"pool": "pond", "domain": "mill.example"}
+    append(lake, "bronze.pages", [{**host, "doc_id": f"{number:032d}"} for number in range(PAGES)])
+    append(lake, "silver.clusters", [cluster(member) for member in (14, 15, 16)])
     half = {"num_bytes": 1234, "num_tokens": 2925, "num_sequences": 45}
     shards = [{**asdict(facts(name)), **half, "dataset": name, "shard": f"s{n}"} for name in DATASETS for n in range(2)]
     append(lake, "gold.shards", shards)
@@ -225,6 +243,11 @@ def test_nothing_is_loaded_and_nothing_runs(html: str) -> None:
         "shards 2 of 2,468 bytes in all",
         "corpus gold.corpus version 1",
         "pool pond",
+        "3 1 \u221266.7%",  # the picture of cluster sizes
+        "3 1 3 2",  # and its table: documents in one, clusters, documents, removed
+        "minhash 3 2 0.9",
+        f"{16:032d} 3 0.9",
+        "mill.example 26 2 7.7%",
         "Folders without a finished model: half-done.",
         "First by bpb/raw:",
         *[
@@ -261,7 +284,7 @@ def test_a_second_run_gives_the_same_page_and_no_second_mlflow_run(
     assert len(store.search_runs([experiment.experiment_id])) == 1
     run_id = str(first.facts["mlflow_run"])
     kept = {file.path for file in store.list_artifacts(run_id)}
-    assert kept == {"index.html", "losses.svg", "funnel_0.svg", "funnel_1.svg"}
+    assert kept == {"index.html", "losses.svg", "funnel_0.svg", "funnel_1.svg", "duplicates_0.svg"}
     folder = Path(made.path).parent
     assert Path(store.download_artifacts(run_id, "index.html", str(folder))).read_text("utf-8") == html
     parsed(Path(store.download_artifacts(run_id, "losses.svg", str(folder))).read_text("utf-8"))
