@@ -66,7 +66,8 @@ def curves(found: Sequence[Model]) -> tuple[Curve, ...]:
     made: list[Curve] = []
     names = Counter(model.name for model in found)
     for model in found:
-        steps = journal.read(model.folder) if (model.folder / journal.NAME).is_file() else []
+        lines = journal.read(model.folder) if (model.folder / journal.NAME).is_file() else []
+        steps = [step for step in lines if "loss" in step]  # one that was skipped may have none
         name = model.name if names[model.name] == 1 else f"{model.name} {model.train_id[:6]}"
         if steps:
             made.append(Curve(name, tuple(step["tokens"] for step in steps), tuple(step["loss"] for step in steps)))

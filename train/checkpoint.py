@@ -9,13 +9,15 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import cast
 
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -50,6 +52,18 @@ def save(folder: Path, state: State, config: Json, facts: Mapping[str, Json], *e
     manifest = {"num_updates": state.num_updates, "model_sha": model_sha, **facts, "files": files}
     _publish(folder / MANIFEST, lambda path: _write_json(path, manifest))
     return model_sha
+
+
+def mean(weights: Mapping[str, Tensor], folders: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of these weights and those of other states, one tensor at a time. BadInput as in load."""
+    for folder in folders:
+        _verified(folder, WEIGHTS)
+    with ExitStack() as stack:
+        files = [stack.enter_context(safe_open(folder / WEIGHTS, framework="pt")) for folder in folders]
+        return {
+            name: torch.stack([own, *(file.get_tensor(name) for file in files)]).double().mean(dim=0).to(own.dtype)
+            for name, own in weights.items()
+        }
 
 
 def manifest(folder: Path) -> dict[str, Json] | None:

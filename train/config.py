@@ -83,6 +83,10 @@ class TrainConfig:
     zero_stage: int  # 1, 2
     allow_repeats: bool  # more than one epoch
     save_every: int  # steps between checkpoints; 0: only when told to stop
+    keep: int  # newest checkpoints kept while training
+    keep_every: int  # checkpoints at a multiple of so many steps stay for good; 0: none
+    average: int  # last checkpoints, the end included, whose mean is a model of its own; 0: none
+    max_skipped: int  # steps in a row without finite gradients that don't stop the run
 
 
 def load(path: Path) -> TrainConfig:

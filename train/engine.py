@@ -51,12 +51,16 @@ class World:
 
 @dataclass(frozen=True)
 class Step:
-    """What one step measured: cross-entropy, the loss minimised, gradient norm before clipping."""
+    """What one step measured: cross-entropy, the loss minimised, gradient norm before clipping.
+
+    Where a gradient was not finite, `is_skipped`: the weights are as they were.
+    """
 
     loss: float
     objective: float
     grad_norm: float
     lr: float
+    is_skipped: bool = False
 
 
 class _DeepSpeed(Protocol):
@@ -70,6 +74,8 @@ class _DeepSpeed(Protocol):
 
 class _Zero(Protocol):
     optimizer: torch.optim.AdamW
+    check_grad_overflow: bool
+    overflow: bool
 
 
 def join(plan: Plan) -> World:
@@ -113,6 +119,8 @@ class Engine:
         self._adamw = optim.adamw(objective.parameters(), lr=scale.lr, weight_decay=scale.weight_decay)
         made = deepspeed.initialize(model=objective, optimizer=self._adamw, config=self._settings(plan))
         self._deepspeed = cast("_DeepSpeed", made[0])
+        self._deepspeed.optimizer.check_grad_overflow = True  # DeepSpeed 0.19.8 looks for it in bf16 and fp16 only
+        self.num_updates = 0
         objective.decoder.attend_by(plan.cfg.attention)
         if plan.compiled != "off":
             objective.fuse(plan.compiled)
@@ -129,8 +137,10 @@ class Engine:
             self._deepspeed.step()
             sums += torch.stack((objective.detach().float(), loss.detach().float()))
         objective_mean, loss_mean = self.world.mean(sums / self.accumulation).tolist()
+        is_skipped = self._deepspeed.optimizer.overflow
+        self.num_updates += not is_skipped
         norm = self._deepspeed.get_global_grad_norm()
-        return Step(loss_mean, objective_mean, float(norm) if norm is not None else float("nan"), lr)
+        return Step(loss_mean, objective_mean, float(norm) if norm is not None else float("nan"), lr, is_skipped)
 
     def state(self) -> State:
         """The whole state in fp32 on the CPU of rank 0; the other processes help, and keep nothing."""
@@ -144,7 +154,7 @@ class Engine:
             if self.world.rank == 0:
                 weights[name] = whole.cpu()
                 moments |= {f"{moment}.{name}": part.cpu() for moment, part in zip(_MOMENTS, parts, strict=True)}
-        return State(weights, moments, self._num_updates())
+        return State(weights, moments, self.num_updates)
 
     def restore(self, state: State) -> None:
         """Go on from a state; the objective must have been made with its weights."""
@@ -154,6 +164,7 @@ class Engine:
             safe_set_full_optimizer_state,
         )
 
+        self.num_updates = state.num_updates
         optimizer = self._deepspeed.optimizer.optimizer
         for flat in optimizer.param_groups[0]["params"]:
             zeros = {moment: torch.zeros_like(flat) for moment in _MOMENTS}
@@ -165,10 +176,6 @@ class Engine:
             for moment in _MOMENTS:
                 value = state.moments[f"{moment}.{name}"].to(self.world.device)
                 safe_set_full_optimizer_state(parameter, value, moment)
-
-    def _num_updates(self) -> int:
-        optimizer = self._deepspeed.optimizer.optimizer
-        return int(optimizer.state[optimizer.param_groups[0]["params"][0]]["step"])
 
     def _settings(self, plan: Plan) -> dict[str, object]:
         bucket = _BUCKET[plan.device]

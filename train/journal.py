@@ -20,9 +20,9 @@ class Journal:
         self.path.write_text("".join(lines), "utf-8")
 
     def add(self, step: int, measures: dict[str, float]) -> None:
-        """Append one step, counted from 1; the n-th line is step n."""
+        """Append one step, counted from 1; the n-th line is step n. Values must be finite."""
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **measures}) + "\n")
+            file.write(json.dumps({"step": step, **measures}, allow_nan=False) + "\n")
 
 
 def read(folder: Path) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -21,7 +21,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lakeloom.lakehouse.errors import Incomplete
-from lakeloom.lakehouse.ids import Json
+from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import ShardReader
 from lakeloom.train import checkpoint, optim, tracking
 from lakeloom.train import plan as planning
@@ -47,6 +47,7 @@ class Run:
     world: World
     engine: Engine
     first_step: int
+    first_loss: float  # of the step before; nan at the start
     tracker: tracking.Tracker
     journal: Journal
 
@@ -91,38 +92,51 @@ def _start(plan: Plan, world: World) -> Run:
         uri = plan.cfg.tracking_uri
         tracker = tracking.start(uri, plan.cfg.experiment, _description(plan), str(facts.get("run_id", "")))
     log.info("%s: %d parameters, step %d of %d", plan.name, plan.model.num_parameters, step, plan.num_steps)
-    return Run(plan, world, engine, step, tracker, journal)
+    return Run(plan, world, engine, step, cast("float", facts.get("loss", math.nan)), tracker, journal)
 
 
 def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
     plan, world, scale = run.plan, run.world, run.plan.cfg.scale
     batches = Batches(ShardReader(plan.manifest), plan.cfg.seed, scale.global_batch)
     rate = {"peak": scale.lr, "final": scale.cooldown_lr}
-    step, loss = run.first_step, math.nan
+    step, loss, skipped = run.first_step, run.first_loss, 0
     with _progress(run) as advance:
         while step < plan.num_steps:
             began = time.perf_counter()
             lr = optim.learning_rate(step, warmup=scale.warmup, num_steps=plan.num_steps, **rate)
             measured = run.engine.step(batches.batch(step, world.rank, world.size), lr)
-            step, loss = step + 1, measured.loss
+            step, skipped = step + 1, skipped + 1 if measured.is_skipped else 0
+            loss = loss if measured.is_skipped else measured.loss
             _record(run, step, measured, time.perf_counter() - began)
+            _check(run, step, measured, skipped)
             advance(step, loss)
             stop = world.any(is_interrupted())
             if step < plan.num_steps and (stop or (plan.cfg.save_every and step % plan.cfg.save_every == 0)):
-                _save(run, plan.folder / "checkpoints" / f"step_{step:08d}", step, loss)
+                _save(run, step, loss)
             if stop and step < plan.num_steps:
                 run.tracker.end("KILLED")
                 return _result(run, step, loss)
     return _finish(run, loss)
 
 
+def _check(run: Run, step: int, measured: Step, skipped: int) -> None:
+    if skipped > run.plan.cfg.max_skipped:
+        raise Incomplete(
+            f"{run.plan.name}: steps {step - skipped + 1} to {step} had gradients that are not finite and were "
+            f"skipped (train.max_skipped={run.plan.cfg.max_skipped} in a row); "
+            f"the loss of step {step} is {measured.objective}; try a lower scale.lr"
+        )
+
+
 def _record(run: Run, step: int, measured: Step, seconds: float) -> None:
-    if not math.isfinite(measured.objective):
-        raise Incomplete(f"{run.plan.name}: the loss of step {step} is {measured.objective}; try a lower scale.lr")
+    """Write what a step measured; what is not finite, as in a skipped step, is left out."""
     if not run.is_writer:
         return
     tokens_per_s = run.plan.tokens_per_step / seconds
-    measures = {"tokens": step * run.plan.tokens_per_step, **asdict(measured), "tokens_per_s": tokens_per_s}
+    named = {"loss": measured.loss, "objective": measured.objective, "grad_norm": measured.grad_norm, "lr": measured.lr}
+    measures = {name: value for name, value in named.items() if math.isfinite(value)}
+    measures |= {"tokens": step * run.plan.tokens_per_step, "tokens_per_s": tokens_per_s}
+    measures["skipped_steps"] = step - run.engine.num_updates
     if run.plan.device == "cuda":
         peak = peak_flops(torch.cuda.get_device_name())
         if peak is not None:
@@ -131,23 +145,40 @@ def _record(run: Run, step: int, measured: Step, seconds: float) -> None:
     run.tracker.log(step, measures)
 
 
-def _save(run: Run, folder: Path, step: int, loss: float, *extra: Path) -> None:
-    """Write the state to a folder; all processes take part, the older checkpoints go when it is complete."""
-    state = run.engine.state()
+def _save(run: Run, step: int, loss: float) -> None:
+    """Write a checkpoint; all processes take part. Older ones go when it is complete, but those to be kept."""
+    plan, state = run.plan, run.engine.state()
     if run.is_writer:
-        checkpoint.save(folder, state, _config(run.plan), _facts(run, step, loss), *extra)
-        for other in (run.plan.folder / "checkpoints").glob("step_*"):
-            if other != folder:
-                shutil.rmtree(other)
+        checkpoint.save(_place(plan, step), state, _config(plan), _facts(run, step, loss))
+        _tidy(plan, max(plan.cfg.keep, plan.cfg.average - 1))
     run.world.any(False)  # nobody goes on, or ends, before the files are there
 
 
+def _place(plan: Plan, step: int) -> Path:
+    return plan.folder / "checkpoints" / f"step_{step:08d}"
+
+
+def _tidy(plan: Plan, num_newest: int) -> None:
+    """Remove checkpoints but the newest so many and those that stay for good."""
+    folders = sorted((plan.folder / "checkpoints").glob("step_*"))
+    for folder in folders[: len(folders) - num_newest]:
+        step = int(folder.name.removeprefix("step_"))
+        if not plan.cfg.keep_every or step % plan.cfg.keep_every:
+            shutil.rmtree(folder)
+
+
 def _finish(run: Run, loss: float) -> TrainResult:
-    plan = run.plan
+    plan, step = run.plan, run.plan.num_steps
     tokenizer = plan.manifest.folder / plan.manifest.dataset.tokenizer_file
-    _save(run, plan.folder, plan.num_steps, loss, tokenizer)
+    state = run.engine.state()
     if run.is_writer:
-        shutil.rmtree(plan.folder / "checkpoints", ignore_errors=True)
+        if plan.cfg.average:
+            _average(run, state, loss, tokenizer)
+        checkpoint.save(plan.folder, state, _config(plan), _facts(run, step, loss), tokenizer)
+        _tidy(plan, 0)
+        with suppress(OSError):  # checkpoints that stay, or none was made
+            (plan.folder / "checkpoints").rmdir()
+    run.world.any(False)  # nobody ends before the files are there
     result = find(plan.folder, plan.train_id, "trained")
     if result is None:
         raise Incomplete(f"{plan.folder}: written, but its manifest can't be read back")
@@ -155,12 +186,30 @@ def _finish(run: Run, loss: float) -> TrainResult:
     return result
 
 
+def _average(run: Run, state: checkpoint.State, loss: float, tokenizer: Path) -> None:
+    """The mean of the last checkpoints and the end, as a model of its own in the folder `average` of the model's."""
+    plan = run.plan
+    folders = sorted((plan.folder / "checkpoints").glob("step_*"))[1 - plan.cfg.average :]
+    steps: list[Json] = [*(int(folder.name.removeprefix("step_")) for folder in folders), plan.num_steps]
+    if len(steps) < plan.cfg.average:
+        raise Incomplete(
+            f"{plan.name}: train.average={plan.cfg.average}, but only steps {steps} are saved; "
+            "was the run begun without it? Say train.average=0, or train under other train.models"
+        )
+    facts = _facts(run, plan.num_steps, loss)
+    facts |= {"name": f"{plan.name}-average{len(steps)}", "train_id": identity("average", plan.train_id, steps)}
+    mean = checkpoint.State(checkpoint.mean(state.weights, folders), {}, state.num_updates)
+    config = _config(plan)
+    config |= {"name": facts["name"], "train_id": facts["train_id"], "average_of_steps": steps}
+    checkpoint.save(plan.folder / "average", mean, config, facts, tokenizer)
+
+
 def _result(run: Run, step: int, loss: float) -> TrainResult:
     plan, tokens = run.plan, step * run.plan.tokens_per_step
     return TrainResult("stopped", plan.folder, plan.name, plan.train_id, step, tokens, loss, "", run.tracker.run_id)
 
 
-def _config(plan: Plan) -> Json:
+def _config(plan: Plan) -> dict[str, Json]:
     dataset = plan.manifest.dataset
     return {
         "format": 1,

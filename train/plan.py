@@ -101,6 +101,7 @@ def make(cfg: TrainConfig) -> Plan:
     model = cfg.scale.model(manifest.dataset.vocab_size)
     _check_fit(model, manifest)
     num_steps = _steps(cfg, model, manifest)
+    _check_saves(cfg, num_steps)
     scale = asdict(cfg.scale)
     decisive = {name: scale[name] for name in ("global_batch", "warmup", "lr", "cooldown_lr", "weight_decay", "z_loss")}
     train_id = identity("train", manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision)
@@ -167,6 +168,27 @@ def _check_fit(model: ModelConfig, manifest: Manifest) -> None:
         )
     if model.dim % (2 * model.num_heads):
         raise ConfigError(f"scale.dim={model.dim} is not a multiple of twice scale.num_heads={model.num_heads}")
+
+
+def _check_saves(cfg: TrainConfig, num_steps: int) -> None:
+    for name, value, least in (
+        ("save_every", cfg.save_every, 0),
+        ("keep", cfg.keep, 1),
+        ("keep_every", cfg.keep_every, 0),
+        ("average", cfg.average, 0),
+        ("max_skipped", cfg.max_skipped, 0),
+    ):
+        if value < least:
+            raise ConfigError(f"train.{name}={value}: give {least} or more")
+    if cfg.keep_every and (not cfg.save_every or cfg.keep_every % cfg.save_every):
+        raise ConfigError(
+            f"train.keep_every={cfg.keep_every} must be a multiple of train.save_every={cfg.save_every}, above 0"
+        )
+    if cfg.average and not 0 < (cfg.average - 1) * cfg.save_every < num_steps:
+        raise ConfigError(
+            f"train.average={cfg.average}: {num_steps} steps with train.save_every={cfg.save_every} leave fewer "
+            "checkpoints; give 2 or more, and save more often"
+        )
 
 
 def _steps(cfg: TrainConfig, model: ModelConfig, manifest: Manifest) -> int:

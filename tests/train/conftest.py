@@ -107,6 +107,10 @@ def make_config(toy: Path, tmp_path: Path) -> MakeConfig:
             "zero_stage": 1,
             "allow_repeats": False,
             "save_every": 0,
+            "keep": 1,
+            "keep_every": 0,
+            "average": 0,
+            "max_skipped": 2,
         }
         for name, value in changes.items():
             (scale if name in scale else run)[name] = value

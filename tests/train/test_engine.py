@@ -54,6 +54,31 @@ def test_a_run_takes_open_lms_steps(
         assert norms[name] == pytest.approx(norm[0].item(), rel=1e-4), name
 
 
+@pytest.mark.parametrize("precision", ["fp32", "mixed", "bf16"])
+def test_a_step_without_finite_gradients_is_skipped(make_config: MakeConfig, precision: str) -> None:
+    """A token whose embedding is broken spoils the steps that have it, and no other."""
+    planned = plan.make(make_config(precision=precision))
+    decoder = Decoder(planned.model)
+    decoder.initialize(0)
+    with torch.no_grad():
+        decoder.embedding.weight[7] = torch.nan
+    engine = Engine(Objective(decoder, 1e-4), planned, join(planned))
+    good = np.random.default_rng(0).integers(8, 64, (8, 17))
+    bad = good.copy()
+    bad[5, 3] = 7
+    steps, states = [], []
+    for batch in (good, bad, good, bad):
+        steps.append(engine.step(batch, 0.01))
+        states.append(engine.state())
+    assert [step.is_skipped for step in steps] == [False, True, False, True]
+    assert [np.isfinite(step.loss) for step in steps] == [True, False, True, False]
+    assert [state.num_updates for state in states] == [1, 1, 2, 2]
+    assert steps[2].loss < steps[0].loss
+    for name, weight in states[0].weights.items():
+        assert torch.equal(weight.nan_to_num(), states[1].weights[name].nan_to_num()), name
+    assert not torch.equal(states[1].weights["output.weight"], states[2].weights["output.weight"])
+
+
 @pytest.mark.parametrize(
     ("precision", "stages"), [("fp32", (1, 1)), ("bf16", (1, 1)), ("bf16", (2, 2)), ("bf16", (1, 2))]
 )

@@ -1,14 +1,16 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 import torch
 
 from lakeloom.lakehouse.errors import Incomplete
-from lakeloom.train import checkpoint, journal, loop, tracking
+from lakeloom.train import checkpoint, journal, loop, plan, tracking
 from lakeloom.train.config import TrainConfig
+from lakeloom.train.model import Decoder
 
 pytestmark = pytest.mark.slow
 MakeConfig = Callable[..., TrainConfig]
@@ -58,6 +60,69 @@ def test_seeds_differ_and_repeat(make_config: MakeConfig, tmp_path: Path) -> Non
 
 def test_checkpoints_go_when_the_model_is_there(make_config: MakeConfig) -> None:
     assert not (loop.run(make_config(save_every=4)).folder / "checkpoints").exists()
+
+
+def steps_saved(folder: Path) -> list[int]:
+    return sorted(int(path.name.removeprefix("step_")) for path in (folder / "checkpoints").glob("step_*"))
+
+
+@pytest.mark.parametrize(
+    ("keep", "keep_every", "while_training", "after"),
+    [(1, 0, [8], []), (2, 0, [6, 8], []), (1, 4, [4, 8], [4, 8]), (3, 4, [4, 6, 8], [4, 8])],
+)
+def test_checkpoints_are_kept_as_wished(
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    keep: int,
+    keep_every: int,
+    while_training: list[int],
+    after: list[int],
+) -> None:
+    cfg = make_config(save_every=2, keep=keep, keep_every=keep_every)
+    folder = plan.make(cfg).folder
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_finish", lambda *_: pytest.fail("a machine that dies at the end"))
+        with pytest.raises(pytest.fail.Exception):
+            loop.run(cfg)
+    assert steps_saved(folder) == while_training
+    loop.run(cfg)
+    assert steps_saved(folder) == after
+
+
+def test_the_mean_of_the_last_checkpoints_is_a_model(make_config: MakeConfig) -> None:
+    result = loop.run(make_config(save_every=4, keep_every=4, average=3))
+    mean = checkpoint.load_model(result.folder / "average").state_dict()
+    parts = [checkpoint.load(result.folder / "checkpoints" / f"step_{step:08d}").weights for step in (4, 8)]
+    parts.append(checkpoint.load(result.folder).weights)
+    for name, weight in mean.items():
+        assert torch.allclose(weight, torch.stack([part[name] for part in parts]).mean(dim=0), atol=1e-7), name
+    facts = checkpoint.manifest(result.folder / "average") or {}
+    assert facts["name"] == f"{result.name}-average3"
+    assert facts["train_id"] != result.train_id
+    assert facts["model_sha"] != result.model_sha
+    assert json.loads((result.folder / "average" / "config.json").read_text("utf-8"))["average_of_steps"] == [4, 8, 10]
+    assert (result.folder / "average" / "toy.model").is_file()
+
+
+def test_skipped_steps_are_counted_and_too_many_stop_the_run(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token whose embedding is broken spoils the steps that have it."""
+    drawn = Decoder.initialize
+
+    def broken(self: Decoder, seed: int) -> None:
+        drawn(self, seed)
+        with torch.no_grad():
+            self.embedding.weight[7] = torch.nan
+
+    monkeypatch.setattr(Decoder, "initialize", broken)
+    half = {"global_batch": 2, "accumulation": 1, "tokens": 10 * 2 * 16}  # of the batches have the token, or so
+    with pytest.raises(Incomplete, match=r"steps \d to \d had gradients that are not finite .* \(train.max_skipped=0"):
+        loop.run(make_config(**half, max_skipped=0))
+    lines = journal.read(loop.run(make_config(**half, max_skipped=10)).folder)
+    skipped = [line["skipped_steps"] for line in lines]
+    assert 0 < skipped[-1] < 10
+    assert [later - earlier for earlier, later in pairwise([0, *skipped])] == ["loss" not in line for line in lines]
 
 
 def test_a_diverged_run_publishes_nothing(make_config: MakeConfig, tmp_path: Path) -> None:

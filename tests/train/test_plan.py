@@ -66,6 +66,11 @@ def test_identity_is_what_decides_the_weights(
         ({"zero_stage": 0}, "hidden optimizer step.*use 1 or 2"),
         ({"zero_stage": 3}, "lacks the step count; use 1 or 2"),
         ({"zero_stage": 4}, "no such stage; use 1 or 2"),
+        ({"keep": 0}, "train.keep=0: give 1 or more"),
+        ({"save_every": 4, "keep_every": 6}, "train.keep_every=6 must be a multiple of train.save_every=4"),
+        ({"keep_every": 6}, "multiple of train.save_every=0, above 0"),
+        ({"average": 3, "save_every": 5}, "train.average=3: 10 steps .* leave fewer checkpoints"),
+        ({"average": 1, "save_every": 5}, "give 2 or more"),
     ],
 )
 def test_wrong_requests_are_one_line(make_config: MakeConfig, change: dict[str, object], said: str) -> None:
