@@ -44,8 +44,8 @@ class BloomParams:
             raise unknown("mode", self.mode, MODES, "cut.bff_mode")
         if not 1 <= self.min_ngram <= self.max_ngram:
             raise ConfigError(
-                f"cut.bff_ngram: n-grams of {self.min_ngram} to {self.max_ngram} tokens; "
-                "give two numbers from 1 on, the smaller first"
+                f"cut.bff_min_ngram={self.min_ngram}, cut.bff_ngram={self.max_ngram}: "
+                "give two numbers of tokens from 1 on, the first not above the second"
             )
         if self.expected_ngrams < 1 or self.substring_length < 1:
             raise ConfigError(

@@ -57,6 +57,8 @@ PRESETS = {"fineweb": (14, 8), "dclm": (93, 15), "refinedweb": (450, 20)}
 
 def optimal(jaccard: float, num_hashes: int, ngram: int, seed: int) -> MinHashParams:
     """The bands and rows that datasketch finds best (fewest false of either kind) for a wanted similarity."""
+    if num_hashes < 2:
+        raise ConfigError(f"dedup.num_hashes={num_hashes}: give 2 or more for dedup.preset=target")
     from datasketch import MinHashLSH  # here, for it imports SciPy: half a second
 
     lsh = MinHashLSH(threshold=jaccard, num_perm=num_hashes)

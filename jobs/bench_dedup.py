@@ -240,9 +240,10 @@ def main(place: str, megabytes: float) -> int:
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) < 2 or not sys.argv[1]:
-            raise ConfigError("usage: make bench-dedup DIR=folder [MB=1000]")
-        sys.exit(main(sys.argv[1], float(sys.argv[2]) if len(sys.argv) > 2 else 1_000.0))
+        megabytes = sys.argv[2] if len(sys.argv) > 2 else "1000"
+        if len(sys.argv) < 2 or not sys.argv[1] or not megabytes.isdecimal() or not int(megabytes):
+            raise ConfigError("usage: make bench-dedup DIR=folder [MB=1000], a whole number of megabytes")
+        sys.exit(main(sys.argv[1], int(megabytes)))
     except LakeloomError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(error.exit_code)

@@ -68,6 +68,7 @@ def run(spark: SparkSession, cfg: ChooseConfig) -> Report:
         raise Incomplete(f"recipe {cfg.recipe.name!r} keeps no text of pool {cfg.pool.name!r}; nothing was written")
     commit = find(lake, corpus_id)
     if commit is None:
+        dedup.refuse_twins(lake, cfg.dedup)
         commit = lake.append(_chosen(lake, cfg, corpus_id), _CORPUS, txn=_txn(corpus_id))
     report = _report(lake, corpus_id, commit, num_kept, num_empty, cfg.holdout_share)
     if cfg.decontaminated:

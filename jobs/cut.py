@@ -45,6 +45,7 @@ class CutConfig:
     max_bytes: int
     bff_mode: str
     bff_ngram: int
+    bff_min_ngram: int | None
     bff_threshold: float
     bff_fp_rate: float
     substring_length: int
@@ -71,8 +72,9 @@ class CutConfig:
 
     def bloom(self, expected_ngrams: int) -> BloomParams:
         """The filter of a group that holds so many n-grams."""
-        ngram = self.bff_ngram
-        return BloomParams(expected_ngrams, self.bff_fp_rate, ngram, ngram, self.bff_threshold, self.bff_mode)
+        longest = self.bff_ngram
+        shortest = longest if self.bff_min_ngram is None else self.bff_min_ngram
+        return BloomParams(expected_ngrams, self.bff_fp_rate, shortest, longest, self.bff_threshold, self.bff_mode)
 
 
 def run(spark: SparkSession, cfg: CutConfig) -> Report:
@@ -85,6 +87,7 @@ def run(spark: SparkSession, cfg: CutConfig) -> Report:
         return Report("cut", num_documents, num_documents, facts=facts)
     commit = lake.commit(TABLE, _txn(cut_id))
     if commit is None:
+        dedup.refuse_twins(lake, cfg.dedup)
         with TemporaryDirectory(prefix=f"{cut_id}-", dir=lake.folder("scratch")) as folder:
             # Texts are moved here, and once: each method reads them again.
             rows = _cuts(cfg, stored(given, Path(folder, "documents")), Path(folder))
@@ -103,7 +106,7 @@ def identify(lake: Lakehouse, cfg: CutConfig) -> str:
     if set(KINDS) & set(cfg.methods):
         used |= {"form", "min_words"}
     if "bff" in cfg.methods:
-        used |= {"groups", "bff_mode", "bff_ngram", "bff_threshold", "bff_fp_rate"}
+        used |= {"groups", "bff_mode", "bff_ngram", "bff_min_ngram", "bff_threshold", "bff_fp_rate"}
     if "substring" in cfg.methods:
         used |= {"groups", "substring_length"}
     how: dict[str, Json] = {name: value for name, value in asdict(cfg).items() if name in used}

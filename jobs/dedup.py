@@ -161,6 +161,12 @@ def kept(lake: Lakehouse, cfg: DedupConfig) -> DataFrame:
     return documents.read(lake, cfg.pools, cfg.recipe).kept
 
 
+def refuse_twins(lake: Lakehouse, cfg: DedupConfig) -> None:
+    """BadInput where no method was asked for, so that no run of dedup saw that several documents have one doc_id."""
+    if not cfg.methods:
+        documents.refuse_twins(kept(lake, cfg))
+
+
 def _txn(dedup_id: str) -> str:
     return f"dedup/{dedup_id}"
 

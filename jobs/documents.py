@@ -7,11 +7,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.store import Lakehouse
 
 TABLE = "silver.documents"
+_NAMED = 5  # documents or pools that an error names
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,15 @@ def read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
 
 def _read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
     if not lake.exists(TABLE):
-        raise _nothing(pools, recipe)
+        raise _nothing(pools, recipe, ())
     version = lake.version(TABLE)
     rows = lake.read(TABLE, version).where((F.col("recipe_hash") == recipe.hash) & F.col("pool").isin(list(pools)))
     is_kept = F.col("dropped_by").isNull()
     batches = by_batch(rows, is_kept)
     absent = sorted(set(pools) - {pool for pool, _ in batches})
     if absent:
-        raise _nothing(absent, recipe)
+        there = lake.read(TABLE, version).where(F.col("recipe_hash") == recipe.hash).select("pool").distinct()
+        raise _nothing(absent, recipe, [row["pool"] for row in there.orderBy("pool").limit(_NAMED).collect()])
     return Documents(version, rows.where(is_kept), batches)
 
 
@@ -65,8 +67,24 @@ def by_batch(rows: DataFrame, is_meant: Column) -> dict[tuple[str, str], Batch]:
     return {(row["pool"], row["batch_id"]): Batch(int(row["n"]), str(row["ids"] or 0)) for row in found}
 
 
-def _nothing(pools: Sequence[str], recipe: Recipe) -> ConfigError:
+def refuse_twins(rows: DataFrame) -> int:
+    """Number of the documents. BadInput where several have one doc_id: jobs join by it."""
+    copies = rows.groupBy("doc_id").agg(F.count("*").alias("n"))
+    row = copies.agg(F.coalesce(F.sum("n"), F.lit(0)).alias("rows"), F.max("n").alias("most")).first()
+    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
+    if (row["most"] or 0) > 1:
+        twins = copies.where("n > 1").orderBy("doc_id").limit(_NAMED).collect()
+        named = ", ".join(f"{twin['doc_id']} ({twin['n']} rows)" for twin in twins)
+        raise BadInput(
+            f"{TABLE} has several kept documents with one doc_id: {named}; which of them is meant can't be "
+            "told, so nothing was published; delete the rows that are too many"
+        )
+    return int(row["rows"])
+
+
+def _nothing(absent: Sequence[str], recipe: Recipe, there: Sequence[str]) -> ConfigError:
+    others = f"; there are of {', '.join(map(repr, there))}" if there else ""
     return ConfigError(
-        f"{TABLE} has no documents of pool {', '.join(map(repr, pools))} and recipe {recipe.name!r}; "
+        f"{TABLE} has no documents of pool {', '.join(map(repr, absent))} and recipe {recipe.name!r}{others}; "
         "run lakeloom curate with the same pool and recipe first"
     )

@@ -17,7 +17,7 @@ from lakeloom.filters.minhash import MinHashParams
 from lakeloom.filters.normalizers import NORMALIZERS
 from lakeloom.jobs import documents
 from lakeloom.jobs.documents import Batch, Documents
-from lakeloom.lakehouse.errors import BadInput, Incomplete
+from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.store import Lakehouse
@@ -96,20 +96,11 @@ def normalized(text: pa.StringArray, form: str) -> pa.StringArray:
 
 def _check(given: Documents, found: DataFrame) -> None:
     """Refuse documents that have one doc_id, and a table that others changed."""
-    copies = found.groupBy("doc_id").agg(F.count("*").alias("n"))
-    row = copies.agg(F.coalesce(F.sum("n"), F.lit(0)).alias("rows"), F.max("n").alias("most")).first()
-    assert row is not None  # noqa: S101 (an aggregate without groups has one row)
-    if row["rows"] != given.num_kept:
+    num_rows = documents.refuse_twins(found)
+    if num_rows != given.num_kept:
         raise Incomplete(
-            f"{TABLE} has {row['rows']} rows of {given.num_kept} kept documents; nothing was published; "
+            f"{TABLE} has {num_rows} rows of {given.num_kept} kept documents; nothing was published; "
             "if another job changes the tables, wait for its end, and run again"
-        )
-    if (row["most"] or 0) > 1:
-        twins = copies.where("n > 1").orderBy("doc_id").limit(3).collect()
-        named = ", ".join(f"{twin['doc_id']} ({twin['n']} rows)" for twin in twins)
-        raise BadInput(
-            f"{documents.TABLE} has several kept documents with one doc_id: {named}; which of them is meant can't be "
-            "told, so nothing was published; delete the rows that are too many"
         )
 
 

@@ -15,7 +15,7 @@ from lakeloom.jobs.choose import ChooseConfig
 from lakeloom.jobs.cut import CutConfig
 from lakeloom.jobs.decontaminate import DecontaminateConfig
 from lakeloom.jobs.dedup import DedupConfig
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from tests.jobs.test_dedup import RAW, filled, page, prose
 from tests.jobs.test_dedup import config as dedup_config
@@ -199,6 +199,17 @@ def test_too_much_is_not_published(spark: SparkSession, lake: Lakehouse) -> None
         cut.published(lake, cfg)
 
 
+@pytest.mark.spark
+def test_two_documents_of_one_name_are_refused(spark: SparkSession, lake: Lakehouse) -> None:
+    """Also where no run of dedup has looked at them."""
+    cfg = config(filled(lake, [page("d0", "one"), page("d0", "two"), page("d1", "three")]).cfg.root, ["line"])
+    with pytest.raises(BadInput, match=r"one doc_id: d0 \(2 rows\)"):
+        cut.run(spark, cfg)
+    with pytest.raises(BadInput, match=r"one doc_id: d0 \(2 rows\)"):
+        choose.run(spark, chosen_by(replace(cfg, methods=[])))
+    assert not lake.exists("silver.cuts") and not lake.exists("gold.corpus")
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -209,6 +220,7 @@ def test_too_much_is_not_published(spark: SparkSession, lake: Lakehouse) -> None
         ({"substring_length": 0}, r"cut\.substring_length=0: give 1 or more tokens"),
         ({"bff_mode": "substring"}, r"say cut\.methods=\[substring\]"),
         ({"max_cut_share": 0.0}, "above 0 and at most 1"),
+        ({"bff_min_ngram": 14}, r"cut\.bff_min_ngram=14, cut\.bff_ngram=13: .* the first not above the second"),
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, Any], said: str) -> None:

@@ -175,6 +175,8 @@ def test_identity_is_of_documents_and_method(spark: SparkSession, lake: Lakehous
     with pytest.raises(ConfigError, match="no documents of pool 'p' and recipe 'raw'; run lakeloom curate"):
         dedup.identify(lake, cfg)
     filled(lake, [page("d", "one"), page("e", "two", batch_id="other")], partitions=2)
+    with pytest.raises(ConfigError, match="no documents of pool 'q' and recipe 'raw'; there are of 'p'; run lakeloom"):
+        dedup.identify(lake, replace(cfg, with_pools=["q"]))
     exact = replace(cfg, methods=["text"])
     same = [cfg, replace(cfg, max_removed_share=0.5), replace(cfg, recipe=replace(RAW, name="renamed"))]
     others = [
@@ -358,6 +360,7 @@ def test_a_bucket_of_nearly_everything_is_one_cluster(spark: SparkSession, lake:
         ({"jaccard": 0.0}, "above 0 and at most 1"),
         ({"min_removed_share": 0.99}, "the smaller first"),
         ({"preset": "own", "num_rows": 0}, "must be 1 or more"),
+        ({"preset": "target", "num_hashes": 1}, "give 2 or more for dedup.preset=target"),
     ],
 )
 def test_wrong_settings_are_refused(wrong: dict[str, object], said: str) -> None:
