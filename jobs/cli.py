@@ -53,6 +53,9 @@ JOBS: dict[str, Job] = {
     ),
     "export": Job("export", "ExportConfig", "tokenise, pack and shuffle a dataset into webdataset shards"),
     "train": Job("train", "TrainConfig", "train a scale's model on exported shards (DeepSpeed)", needs_spark=False),
+    "train_order": Job(
+        "train_order", "TrainOrderConfig", "which sequences the steps of a training run see", needs_spark=False
+    ),
     "evaluate": Job("evaluate", "EvaluateConfig", "bits per byte and lm-eval tasks of a model", needs_spark=False),
     "publish": Job("publish", "PublishConfig", "models' scores into gold.scores"),
     "explain": Job("explain", "ExplainConfig", "a page's way through a recipe: lakeloom explain https://loom.example/"),

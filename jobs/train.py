@@ -1,26 +1,60 @@
 """Trains a scale's model on exported shards, in processes of its own (train/launch.py). Needs no session."""
 
+from dataclasses import replace
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING
+
 from pyspark.sql import SparkSession
 
-from lakeloom.lakehouse.errors import Incomplete
-from lakeloom.lakehouse.report import Report
+from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.report import Report, Sheet
 from lakeloom.train.config import TrainConfig
+
+if TYPE_CHECKING:
+    from lakeloom.train.result import TrainResult
 
 __all__ = ["TrainConfig", "run"]
 
+_COLUMNS = ("seed", "status", "steps", "tokens", "loss", "model", "MLflow run")
+
 
 def run(_spark: SparkSession | None, cfg: TrainConfig) -> Report:
-    """Rows are steps; facts name the model's folder, its final loss and its MLflow run."""
+    """Rows are steps; facts name the model's folder, final loss and MLflow run, or the spread of several seeds."""
     from lakeloom.train import launch  # torch and deepspeed take seconds to import
 
-    result = launch.run(cfg)
-    if result.status == "stopped":
-        raise Incomplete(f"{result.name} was stopped at step {result.steps}; run the same command again to go on")
-    facts: dict[str, str | int | float] = {
+    if cfg.seeds < 1:
+        raise ConfigError(f"train.seeds={cfg.seeds}: give 1 or more")
+    seeds = range(cfg.seed, cfg.seed + cfg.seeds)
+    results: list[TrainResult] = []
+    for seed in seeds:
+        result = launch.run(replace(cfg, seed=seed, seeds=1))
+        if result.status == "stopped":
+            raise Incomplete(f"{result.name} was stopped at step {result.steps}; run the same command again to go on")
+        results.append(result)
+    steps = sum(result.steps for result in results)
+    if len(results) == 1:
+        return Report("train", steps, steps, facts=_facts(results[0]))
+    return Report("train", steps, steps, facts=_spread(results), sheets=(_sheet(seeds, results),))
+
+
+def _facts(result: "TrainResult") -> dict[str, str | int | float]:
+    return {
         "status": result.status,
         "model": str(result.folder),
         "tokens": result.tokens,
         "loss": round(result.loss, 4),
         "mlflow_run": result.run_id,
     }
-    return Report("train", result.steps, result.steps, facts=facts)
+
+
+def _spread(results: list["TrainResult"]) -> dict[str, str | int | float]:
+    losses = [result.loss for result in results]
+    return {"models": len(results), "loss": round(fmean(losses), 4), "loss_sd": round(stdev(losses), 4)}
+
+
+def _sheet(seeds: range, results: list["TrainResult"]) -> Sheet:
+    rows = tuple(
+        (seed, one.status, one.steps, one.tokens, round(one.loss, 4), str(one.folder), one.run_id or None)
+        for seed, one in zip(seeds, results, strict=True)
+    )
+    return Sheet("replicas", _COLUMNS, rows)

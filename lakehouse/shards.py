@@ -127,6 +127,11 @@ class ShardReader:
         start, dtype = offsets[index - self._starts[number]], DTYPES[shard.dtype]
         return content[start : start + shard.seq_len * dtype.itemsize].view(dtype)
 
+    def place(self, index: int) -> tuple[str, int]:
+        """The shard that has a sequence, and its row there."""
+        number = bisect_right(self._starts, index) - 1
+        return self.manifest.shards[number].shard, index - self._starts[number]
+
     @cached_property
     def _starts(self) -> list[int]:
         return list(accumulate((shard.num_sequences for shard in self.manifest.shards), initial=0))[:-1]

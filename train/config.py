@@ -70,6 +70,7 @@ class TrainConfig:
     dataset: str  # folder of an exported dataset
     models: str  # folder under which the model's own folder is made
     seed: int
+    seeds: int  # models, one after another: of seed, seed + 1, ...
     tracking_uri: str | None  # MLflow store; null: only losses.jsonl
     experiment: str
     nproc: int | None  # processes on this machine; null: one a GPU, or two on a CPU that has two cores

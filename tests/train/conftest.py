@@ -94,6 +94,7 @@ def make_config(toy: Path, tmp_path: Path) -> MakeConfig:
             "dataset": str(toy),
             "models": str(tmp_path / "models"),
             "seed": 0,
+            "seeds": 1,
             "tracking_uri": None,
             "experiment": "train",
             "nproc": 1,

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from lakeloom.lakehouse.errors import Incomplete
+from lakeloom.jobs import train as jobs_train
+from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.train import config, journal, launch
 from lakeloom.train.config import TrainConfig
 from lakeloom.train.result import TrainResult
@@ -107,13 +108,30 @@ def test_a_failing_run_is_one_line_and_exit_code_1(make_config: MakeConfig, tmp_
     process = train([str(tmp_path / "train.json")])
     _, error = process.communicate(timeout=120)
     assert process.returncode == 1
-    assert error.strip().splitlines()[-1].startswith("Incomplete: toy-tiny-s0: the loss of step")
+    assert error.strip().splitlines()[-1].startswith("Incomplete: toy-tiny-s0: steps ")
     assert "Traceback" not in error
 
 
 def test_a_failed_process_is_an_error_with_its_command(make_config: MakeConfig) -> None:
     with pytest.raises(Incomplete, match=r"exit code 1; try: .*-m lakeloom\.train"):
         launch.run(make_config(lr=1e30, weight_decay=1e30))
+
+
+def test_replicas_tell_the_spread(make_config: MakeConfig) -> None:
+    report = jobs_train.run(None, make_config(seed=4, seeds=2))
+    [sheet] = report.sheets
+    losses_found = [float(row[4] or 0) for row in sheet.rows]
+    assert [(row[0], row[1], row[2]) for row in sheet.rows] == [(4, "trained", 10), (5, "trained", 10)]
+    ends = [losses(Path(str(row[5])))[-1] for row in sheet.rows]
+    assert losses_found == [pytest.approx(loss, abs=1e-4) for loss in ends]
+    half = abs(losses_found[0] - losses_found[1]) / 2
+    assert report.facts["loss"] == pytest.approx(sum(losses_found) / 2, abs=1e-4)
+    assert report.facts["loss_sd"] == pytest.approx(half * 2**0.5, abs=1e-3)
+    assert report.rows_out == 20
+    one = jobs_train.run(None, make_config(seed=5))
+    assert (one.facts["status"], one.facts["model"], one.sheets) == ("found", sheet.rows[1][5], ())
+    with pytest.raises(ConfigError, match=r"train\.seeds=0: give 1 or more"):
+        jobs_train.run(None, make_config(seeds=0))
 
 
 def test_the_configuration_is_kept_beside_the_model(make_config: MakeConfig, uninterrupted: Path) -> None:
