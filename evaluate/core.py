@@ -15,13 +15,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from lakeloom.evaluate import bits, items, prompts, scores
 from lakeloom.evaluate import plan as planning
-from lakeloom.evaluate.bits import Holdout
 from lakeloom.evaluate.config import EvaluateConfig
 from lakeloom.evaluate.estimates import Estimate, centred, composite, composite_error, ratio
 from lakeloom.evaluate.harness import Model
 from lakeloom.evaluate.plan import Plan
 from lakeloom.evaluate.scores import ItemRow, Score, Scores
 from lakeloom.evaluate.tasks import TaskData, choose
+from lakeloom.lakehouse.holdout import Holdout
 from lakeloom.train import checkpoint, tracking
 
 log = logging.getLogger(__name__)

@@ -11,11 +11,11 @@ from typing import cast
 import torch
 
 from lakeloom.evaluate import bits, tasks
-from lakeloom.evaluate.bits import Holdout
 from lakeloom.evaluate.config import EvaluateConfig
 from lakeloom.evaluate.scores import ModelFacts
 from lakeloom.evaluate.tasks import Absent, TaskData
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
+from lakeloom.lakehouse.holdout import Holdout
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.tokens import Tokenizer
 from lakeloom.train import checkpoint, tracking

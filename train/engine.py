@@ -142,6 +142,22 @@ class Engine:
         norm = self._deepspeed.get_global_grad_norm()
         return Step(loss_mean, objective_mean, float(norm) if norm is not None else float("nan"), lr, is_skipped)
 
+    def nats(self, windows: npt.NDArray[np.int64], is_counted: npt.NDArray[np.bool_]) -> float:
+        """Summed cross-entropy of the targets that count, over all windows; the processes share them.
+
+        Windows: N x (T + 1) tokens; is_counted: N x T.
+        """
+        # Batches of one shape, so that nothing is compiled again: filled up with windows that don't count.
+        missing = -len(windows) % (self.micro_batch * self.world.size)
+        windows = np.pad(windows, ((0, missing), (0, 0)))
+        is_counted = np.pad(is_counted, ((0, missing), (0, 0)))
+        total = torch.zeros((), dtype=torch.float64, device=self.world.device)
+        for start in range(self.world.rank * self.micro_batch, len(windows), self.world.size * self.micro_batch):
+            part = slice(start, start + self.micro_batch)
+            tokens, counted = (torch.from_numpy(array[part]).to(self.world.device) for array in (windows, is_counted))
+            total += self.objective.nats(tokens, counted)
+        return float(self.world.mean(total)) * self.world.size
+
     def state(self) -> State:
         """The whole state in fp32 on the CPU of rank 0; the other processes help, and keep nothing."""
         from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state

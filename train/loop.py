@@ -23,7 +23,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import ShardReader
-from lakeloom.train import checkpoint, optim, tracking
+from lakeloom.train import checkpoint, optim, tracking, validation
 from lakeloom.train import plan as planning
 from lakeloom.train.config import TrainConfig
 from lakeloom.train.data import Batches
@@ -35,6 +35,7 @@ from lakeloom.train.loss import Objective
 from lakeloom.train.model import Decoder
 from lakeloom.train.plan import Plan
 from lakeloom.train.result import TrainResult, find
+from lakeloom.train.validation import Validation
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Run:
     first_loss: float  # of the step before; nan at the start
     tracker: tracking.Tracker
     journal: Journal
+    validation: Validation | None
 
     @property
     def is_writer(self) -> bool:
@@ -64,7 +66,8 @@ def run(cfg: TrainConfig) -> TrainResult:
     if found is not None:
         log.info("%s is finished already: %s", plan.name, plan.folder)
         return found
-    started = _start(plan, join(plan))
+    held = _validation(plan)
+    started = _start(plan, join(plan), held)
     with started.tracker, _interruption() as is_interrupted:
         return _steps(started, is_interrupted)
 
@@ -75,7 +78,7 @@ def latest_checkpoint(plan: Plan) -> Path | None:
     return next((step for step in steps if (checkpoint.manifest(step) or {}).get("train_id") == plan.train_id), None)
 
 
-def _start(plan: Plan, world: World) -> Run:
+def _start(plan: Plan, world: World, held: Validation | None) -> Run:
     decoder, newest = Decoder(plan.model), latest_checkpoint(plan)
     state, facts = (checkpoint.load(newest), checkpoint.manifest(newest) or {}) if newest else (None, {})
     if state is None:
@@ -92,7 +95,15 @@ def _start(plan: Plan, world: World) -> Run:
         uri = plan.cfg.tracking_uri
         tracker = tracking.start(uri, plan.cfg.experiment, _description(plan), str(facts.get("run_id", "")))
     log.info("%s: %d parameters, step %d of %d", plan.name, plan.model.num_parameters, step, plan.num_steps)
-    return Run(plan, world, engine, step, cast("float", facts.get("loss", math.nan)), tracker, journal)
+    last_loss = cast("float", facts.get("loss", math.nan))
+    return Run(plan, world, engine, step, last_loss, tracker, journal, held)
+
+
+def _validation(plan: Plan) -> Validation | None:
+    cfg, dataset = plan.cfg, plan.manifest.dataset
+    if not cfg.validations:
+        return None
+    return validation.load(plan.manifest.folder, dataset.tokenizer_file, plan.model.seq_len, cfg.validation_bytes)
 
 
 def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
@@ -100,6 +111,7 @@ def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
     batches = Batches(ShardReader(plan.manifest), plan.cfg.seed, scale.global_batch)
     rate = {"peak": scale.lr, "final": scale.cooldown_lr}
     step, loss, skipped = run.first_step, run.first_loss, 0
+    validated = validation.steps(plan.num_steps, plan.cfg.validations) if run.validation else frozenset[int]()
     with _progress(run) as advance:
         while step < plan.num_steps:
             began = time.perf_counter()
@@ -107,7 +119,9 @@ def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
             measured = run.engine.step(batches.batch(step, world.rank, world.size), lr)
             step, skipped = step + 1, skipped + 1 if measured.is_skipped else 0
             loss = loss if measured.is_skipped else measured.loss
-            _record(run, step, measured, time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            bits = _bits_per_byte(run) if step in validated else None
+            _record(run, step, measured, seconds, bits)
             _check(run, step, measured, skipped)
             advance(step, loss)
             stop = world.any(is_interrupted())
@@ -128,7 +142,14 @@ def _check(run: Run, step: int, measured: Step, skipped: int) -> None:
         )
 
 
-def _record(run: Run, step: int, measured: Step, seconds: float) -> None:
+def _bits_per_byte(run: Run) -> float:
+    """Of the held-out documents; all processes take part."""
+    held = run.validation
+    assert held is not None  # noqa: S101 (the steps that ask are those of a validation)
+    return held.bits_per_byte(run.engine.nats(held.windows, held.is_counted))
+
+
+def _record(run: Run, step: int, measured: Step, seconds: float, bits: float | None) -> None:
     """Write what a step measured; what is not finite, as in a skipped step, is left out."""
     if not run.is_writer:
         return
@@ -137,6 +158,8 @@ def _record(run: Run, step: int, measured: Step, seconds: float) -> None:
     measures = {name: value for name, value in named.items() if math.isfinite(value)}
     measures |= {"tokens": step * run.plan.tokens_per_step, "tokens_per_s": tokens_per_s}
     measures["skipped_steps"] = step - run.engine.num_updates
+    if bits is not None and math.isfinite(bits):
+        measures["bits_per_byte"] = bits
     if run.plan.device == "cuda":
         peak = peak_flops(torch.cuda.get_device_name())
         if peak is not None:

@@ -13,6 +13,7 @@ from typing import Protocol, TypeAlias, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.nn import functional
 
 from lakeloom.train.model import Decoder
 
@@ -63,6 +64,24 @@ class Objective(nn.Module):
         hidden_ND = self._hidden(sequences[:, :-1]).flatten(0, 1)
         weight_VD, targets_N = self.decoder.output.weight, sequences[:, 1:].flatten()
         return chunked(hidden_ND, weight_VD, targets_N, self.z_loss, chunk=self.chunk, is_compiled=self._is_compiled)
+
+    @torch.no_grad()
+    def nats(self, sequences: Tensor, is_counted: Tensor) -> Tensor:
+        """Summed cross-entropy of the targets that count, B x T of B x (T + 1) tokens; fp64."""
+        hidden_ND = self._hidden(sequences[:, :-1]).flatten(0, 1)
+        weight_VD, targets_N, is_counted_N = (
+            self.decoder.output.weight,
+            sequences[:, 1:].flatten(),
+            is_counted.flatten(),
+        )
+        chunk = self.chunk or _chunk(len(targets_N), MAX_LOGITS[hidden_ND.device.type] // len(weight_VD))
+        total = torch.zeros((), dtype=torch.float64, device=hidden_ND.device)
+        for start in range(0, len(targets_N), chunk):
+            part = slice(start, start + chunk)
+            logits_CV = (hidden_ND[part] @ weight_VD.T).float()
+            losses_C = functional.cross_entropy(logits_CV, targets_N[part], reduction="none")
+            total += (losses_C * is_counted_N[part]).sum(dtype=torch.float64)
+        return total
 
 
 class _Saved(Protocol):

@@ -172,6 +172,8 @@ def _check_fit(model: ModelConfig, manifest: Manifest) -> None:
 
 def _check_saves(cfg: TrainConfig, num_steps: int) -> None:
     for name, value, least in (
+        ("validations", cfg.validations, 0),
+        ("validation_bytes", cfg.validation_bytes, 1),
         ("save_every", cfg.save_every, 0),
         ("keep", cfg.keep, 1),
         ("keep_every", cfg.keep_every, 0),

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from lakeloom.evaluate import bits
-from lakeloom.evaluate.bits import Document
 from lakeloom.evaluate.estimates import ratio
 from lakeloom.evaluate.harness import Model
 from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.holdout import Document
 from lakeloom.lakehouse.tokens import Tokenizer
 
 

@@ -107,6 +107,8 @@ def make_config(toy: Path, tmp_path: Path) -> MakeConfig:
             "loss_chunk": None,
             "zero_stage": 1,
             "allow_repeats": False,
+            "validations": 0,
+            "validation_bytes": 1000,
             "save_every": 0,
             "keep": 1,
             "keep_every": 0,
