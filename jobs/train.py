@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import SparkSession
 
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
-from lakeloom.lakehouse.report import Report, Sheet
+from lakeloom.lakehouse.report import Report, Sheet, Value
 from lakeloom.train.config import TrainConfig
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrainConfig", "run"]
 
-_COLUMNS = ("seed", "status", "steps", "tokens", "loss", "model", "MLflow run")
+_COLUMNS = ("seed", "status", "steps", "tokens", "loss", "bits per byte", "model", "MLflow run")
 
 
 def run(_spark: SparkSession | None, cfg: TrainConfig) -> Report:
@@ -38,23 +38,34 @@ def run(_spark: SparkSession | None, cfg: TrainConfig) -> Report:
 
 
 def _facts(result: "TrainResult") -> dict[str, str | int | float]:
+    bits = {} if result.bits_per_byte is None else {"bits_per_byte": round(result.bits_per_byte, 4)}
     return {
         "status": result.status,
         "model": str(result.folder),
         "tokens": result.tokens,
         "loss": round(result.loss, 4),
+        **bits,
         "mlflow_run": result.run_id,
     }
 
 
 def _spread(results: list["TrainResult"]) -> dict[str, str | int | float]:
-    losses = [result.loss for result in results]
-    return {"models": len(results), "loss": round(fmean(losses), 4), "loss_sd": round(stdev(losses), 4)}
+    """Mean and standard deviation of what the replicas end with."""
+    ends = {
+        "loss": [result.loss for result in results],
+        "bits_per_byte": [result.bits_per_byte for result in results if result.bits_per_byte is not None],
+    }
+    facts: dict[str, str | int | float] = {"models": len(results)}
+    for name, values in ends.items():
+        if len(values) == len(results):
+            facts |= {name: round(fmean(values), 4), f"{name}_sd": round(stdev(values), 4)}
+    return facts
 
 
 def _sheet(seeds: range, results: list["TrainResult"]) -> Sheet:
-    rows = tuple(
-        (seed, one.status, one.steps, one.tokens, round(one.loss, 4), str(one.folder), one.run_id or None)
-        for seed, one in zip(seeds, results, strict=True)
-    )
-    return Sheet("replicas", _COLUMNS, rows)
+    return Sheet("replicas", _COLUMNS, tuple(_row(seed, one) for seed, one in zip(seeds, results, strict=True)))
+
+
+def _row(seed: int, one: "TrainResult") -> tuple[Value, ...]:
+    bits = None if one.bits_per_byte is None else round(one.bits_per_byte, 4)
+    return seed, one.status, one.steps, one.tokens, round(one.loss, 4), bits, str(one.folder), one.run_id or None

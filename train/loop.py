@@ -111,6 +111,7 @@ def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
     batches = Batches(ShardReader(plan.manifest), plan.cfg.seed, scale.global_batch)
     rate = {"peak": scale.lr, "final": scale.cooldown_lr}
     step, loss, skipped = run.first_step, run.first_loss, 0
+    bits: float | None = None
     validated = validation.steps(plan.num_steps, plan.cfg.validations) if run.validation else frozenset[int]()
     with _progress(run) as advance:
         while step < plan.num_steps:
@@ -130,7 +131,7 @@ def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
             if stop and step < plan.num_steps:
                 run.tracker.end("KILLED")
                 return _result(run, step, loss)
-    return _finish(run, loss)
+    return _finish(run, loss, bits)
 
 
 def _check(run: Run, step: int, measured: Step, skipped: int) -> None:
@@ -190,14 +191,15 @@ def _tidy(plan: Plan, num_newest: int) -> None:
             shutil.rmtree(folder)
 
 
-def _finish(run: Run, loss: float) -> TrainResult:
+def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
     plan, step = run.plan, run.plan.num_steps
     tokenizer = plan.manifest.folder / plan.manifest.dataset.tokenizer_file
     state = run.engine.state()
     if run.is_writer:
         if plan.cfg.average:
             _average(run, state, loss, tokenizer)
-        checkpoint.save(plan.folder, state, _config(plan), _facts(run, step, loss), tokenizer)
+        facts = {**_facts(run, step, loss), "bits_per_byte": bits}
+        checkpoint.save(plan.folder, state, _config(plan), facts, tokenizer)
         _tidy(plan, 0)
         with suppress(OSError):  # checkpoints that stay, or none was made
             (plan.folder / "checkpoints").rmdir()

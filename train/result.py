@@ -20,6 +20,7 @@ class TrainResult:
     loss: float  # cross-entropy of the last step
     model_sha: str  # empty while stopped
     run_id: str  # of MLflow; empty without tracking
+    bits_per_byte: float | None = None  # of the held-out documents at the end; None: not measured
 
 
 def find(folder: Path, train_id: str, status: Literal["trained", "found"] = "found") -> TrainResult | None:
@@ -37,4 +38,5 @@ def find(folder: Path, train_id: str, status: Literal["trained", "found"] = "fou
         loss=cast("float", facts["loss"]),
         model_sha=str(facts["model_sha"]),
         run_id=str(facts["run_id"]),
+        bits_per_byte=cast("float | None", facts.get("bits_per_byte")),
     )

@@ -17,6 +17,7 @@ from lakeloom.lakehouse.shards import DatasetFacts
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
     from mlflow.utils.async_logging.run_operations import RunOperations
 
 _FLUSH_S = 5.0
@@ -52,6 +53,7 @@ class Tracker:
 
     store: "MlflowClient | None"
     run_id: str
+    machine: "SystemMetricsMonitor | None" = field(default=None, repr=False)  # its CPUs, memory, disk, GPUs
     _waiting: "list[Metric]" = field(default_factory=list, repr=False)
     _sent: "list[RunOperations]" = field(default_factory=list, repr=False)
     _sent_at: float = 0.0
@@ -77,6 +79,8 @@ class Tracker:
         """Send what waits and close the run as FINISHED, FAILED or KILLED; a second call does nothing."""
         if self.store is None:
             return
+        if self.machine is not None:
+            self.machine.finish()  # type: ignore[no-untyped-call]  # mlflow
         self._send()
         for operation in self._sent:
             operation.wait()  # type: ignore[no-untyped-call]  # mlflow
@@ -102,7 +106,10 @@ class Description:
 
 
 def start(uri: str | None, experiment_name: str, about: Description, run_id: str = "") -> Tracker:
-    """Open a run, or go on with one that was stopped; uri None tracks nothing."""
+    """Open a run, or go on with one that was stopped; uri None tracks nothing.
+
+    What this machine does meanwhile is logged, too: every 10 s, or MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.
+    """
     if uri is None:
         return Tracker(None, "")
     from mlflow.entities import RunStatus
@@ -110,10 +117,21 @@ def start(uri: str | None, experiment_name: str, about: Description, run_id: str
     store = client(uri)
     if run_id:
         store.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
-        return Tracker(store, run_id)
+        return Tracker(store, run_id, _monitor(uri, run_id, is_resumed=True))
     run = store.create_run(experiment(store, uri, experiment_name), run_name=about.name, tags=dict(about.tags))
     _describe(store, run.info.run_id, about)
-    return Tracker(store, run.info.run_id)
+    return Tracker(store, run.info.run_id, _monitor(uri, run.info.run_id, is_resumed=False))
+
+
+def _monitor(uri: str, run_id: str, *, is_resumed: bool) -> "SystemMetricsMonitor":
+    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+    logging.getLogger("mlflow.system_metrics").setLevel(logging.WARNING)  # a line for each start and end
+    monitor = SystemMetricsMonitor(  # type: ignore[no-untyped-call]  # mlflow
+        run_id, resume_logging=is_resumed, tracking_uri=uri
+    )
+    monitor.start()  # type: ignore[no-untyped-call]  # mlflow
+    return monitor
 
 
 def delta_input(name: str, digest: str, table: str, version: int, tags: Mapping[str, str]) -> "DatasetInput":

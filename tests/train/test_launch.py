@@ -122,14 +122,15 @@ def test_replicas_tell_the_spread(make_config: MakeConfig) -> None:
     [sheet] = report.sheets
     losses_found = [float(row[4] or 0) for row in sheet.rows]
     assert [(row[0], row[1], row[2]) for row in sheet.rows] == [(4, "trained", 10), (5, "trained", 10)]
-    ends = [losses(Path(str(row[5])))[-1] for row in sheet.rows]
+    ends = [losses(Path(str(row[6])))[-1] for row in sheet.rows]
     assert losses_found == [pytest.approx(loss, abs=1e-4) for loss in ends]
     half = abs(losses_found[0] - losses_found[1]) / 2
     assert report.facts["loss"] == pytest.approx(sum(losses_found) / 2, abs=1e-4)
     assert report.facts["loss_sd"] == pytest.approx(half * 2**0.5, abs=1e-3)
     assert report.rows_out == 20
+    assert "bits_per_byte" not in report.facts  # the toy holds nothing out
     one = jobs_train.run(None, make_config(seed=5))
-    assert (one.facts["status"], one.facts["model"], one.sheets) == ("found", sheet.rows[1][5], ())
+    assert (one.facts["status"], one.facts["model"], one.sheets) == ("found", sheet.rows[1][6], ())
     with pytest.raises(ConfigError, match=r"train\.seeds=0: give 1 or more"):
         jobs_train.run(None, make_config(seeds=0))
 

@@ -1,3 +1,4 @@
+import time
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,28 @@ def test_a_stopped_run_goes_on_in_the_same_run(uri: str) -> None:
     assert second.run_id == first.run_id
     assert store.get_run(first.run_id).info.status == "FINISHED"
     assert [point.step for point in store.get_metric_history(first.run_id, "loss")] == [1, 2]
+
+
+def test_the_machine_is_watched(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL", "0.05")
+    store = tracking.client(uri)
+
+    def busy(run_id: str) -> list[float]:
+        return [point.step for point in store.get_metric_history(run_id, "system/cpu_utilization_percentage")]
+
+    def watched(run_id: str, points: int) -> str:
+        with tracking.start(uri, "train", ABOUT, run_id) as tracker:
+            until = time.monotonic() + 30
+            while len(busy(tracker.run_id)) < points and time.monotonic() < until:
+                time.sleep(0.05)
+        return tracker.run_id
+
+    run_id = watched("", 2)
+    first = busy(run_id)
+    watched(run_id, len(first) + 2)  # a run that goes on counts on
+    assert len(busy(run_id)) >= len(first) + 2
+    assert busy(run_id) == sorted(set(busy(run_id)))
+    assert "system/system_memory_usage_megabytes" in store.get_run(run_id).data.metrics
 
 
 def test_an_error_marks_the_run_as_failed(uri: str) -> None:

@@ -64,6 +64,7 @@ def test_what_is_logged_is_what_evaluate_finds(
     model = Model(decoder, Tokenizer.load(dataset / "toy.model"), batch_tokens=64)
     found = ratio([one.bits_per_byte for one in bits.measure(model, documents)]).value
     assert measured[10] == pytest.approx(found, rel=1e-5 if precision == "fp32" else 1e-2)
+    assert measured[10] == result.bits_per_byte
     assert measured[10] < measured[4]
     history = tracking.client(uri).get_metric_history(result.run_id, "bits_per_byte")
     assert [(point.step, point.value) for point in history] == list(measured.items())
