@@ -113,7 +113,7 @@ def _model(folder: Path) -> tuple[ModelFacts, Tokenizer]:
         scale=config["scale"]["name"],
         seed=config["seed"],
         tokens=cast("int", manifest["tokens"]),
-        train_loss=cast("float", manifest["loss"]),
+        train_loss=cast("float | None", manifest["loss"]),
         seq_len=config["model"]["seq_len"],
         tokenizer_sha=tokenizer.sha,
     )

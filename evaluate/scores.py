@@ -31,7 +31,7 @@ class ModelFacts:
     scale: str
     seed: int
     tokens: int
-    train_loss: float  # of the last step
+    train_loss: float | None  # of the last step; None: trained elsewhere
     seq_len: int
     tokenizer_sha: str
 

@@ -56,6 +56,9 @@ JOBS: dict[str, Job] = {
     "train_order": Job(
         "train_order", "TrainOrderConfig", "which sequences the steps of a training run see", needs_spark=False
     ),
+    "import_model": Job(
+        "import_model", "ImportModelConfig", "a checkpoint of DCLM's trainer (open_lm) as a model", needs_spark=False
+    ),
     "evaluate": Job("evaluate", "EvaluateConfig", "bits per byte and lm-eval tasks of a model", needs_spark=False),
     "publish": Job("publish", "PublishConfig", "models' scores into gold.scores"),
     "explain": Job("explain", "ExplainConfig", "a page's way through a recipe: lakeloom explain https://loom.example/"),

@@ -92,6 +92,19 @@ class TrainConfig:
     max_skipped: int  # steps in a row without finite gradients that don't stop the run
 
 
+@dataclass(frozen=True)
+class ImportModelConfig:
+    """A model of DCLM's trainer, its shape (that of a scale), and where it goes; see conf/job/import_model.yaml."""
+
+    scale: ScaleConfig
+    checkpoint: str
+    tokenizer_file: str
+    name: str
+    dataset: str
+    tokens: int
+    models: str
+
+
 def load(path: Path) -> TrainConfig:
     """Read a JSON configuration file; anything wrong with it is a ConfigError."""
     try:
