@@ -21,8 +21,14 @@ from tests.jobs.test_dedup import config as dedup_config
 
 
 def executors() -> list[psutil.Process]:
-    below = psutil.Process().children(recursive=True)
-    return [process for process in below if any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())]
+    return [process for process in psutil.Process().children(recursive=True) if is_executor(process)]
+
+
+def is_executor(process: psutil.Process) -> bool:
+    try:
+        return any("CoarseGrainedExecutorBackend" in word for word in process.cmdline())
+    except psutil.Error:  # one that ended meanwhile, as those that set a file's permissions do
+        return False
 
 
 def kill_one(root: Path, killed: list[int]) -> None:
