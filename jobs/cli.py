@@ -59,6 +59,7 @@ JOBS: dict[str, Job] = {
     "import_model": Job(
         "import_model", "ImportModelConfig", "a checkpoint of DCLM's trainer (open_lm) as a model", needs_spark=False
     ),
+    "export_hf": Job("export_hf", "ExportHfConfig", "a model in Hugging Face's format", needs_spark=False),
     "evaluate": Job("evaluate", "EvaluateConfig", "bits per byte and lm-eval tasks of a model", needs_spark=False),
     "publish": Job("publish", "PublishConfig", "models' scores into gold.scores"),
     "explain": Job("explain", "ExplainConfig", "a page's way through a recipe: lakeloom explain https://loom.example/"),
