@@ -98,6 +98,9 @@ oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest PO
 oracle-model: $(STAMP)  ## the decoder and its training beside DCLM's trainer: make oracle-model DIR=folder
 	@$(RUN) lakeloom.train.oracle "$(DIR)"
 
+kills: $(STAMP)  ## a run killed at random moments, taken up again, against an undisturbed one: make kills [N=20]
+	@$(RUN) lakeloom.train.kills $(N)
+
 scales: $(STAMP)  ## parameters, tokens, steps and FLOPs of every scale
 	@$(RUN) lakeloom.train.scales
 

@@ -130,7 +130,7 @@ class Corpus:
         others = [name for name in table("silver.documents").schema.names if name not in {*values, "doc_id", "text"}]
         full = given.withColumns(values | {name: F.lit(None) for name in others})
         commit = lake.append(full, "silver.documents", txn="bench")
-        shipped: DedupConfig = cli.load("dedup", "dedup.max_removed_share=1")
+        shipped: DedupConfig = cli.load("dedup", "dedup.max_removed_share=1", "dedup.alarm_from=0")
         return cls(lake, replace(shipped, lakehouse=lake.cfg, pool=_POOL, recipe=_RAW), commit.num_rows, megabytes)
 
     def cpu_s(self, **changes: object) -> float:
@@ -161,20 +161,19 @@ def speed(name: str, megabytes: float, cpu_s: float, goal: float) -> Line:
     return Line(name, said, rate >= goal)
 
 
-def growth(session: SparkSession, top: Path, given: Sequence[str], megabytes: float) -> list[Line]:
+def growth(session: SparkSession, top: Path, given: Sequence[str], megabytes: float) -> Iterator[Line]:
     """Near dedup of 1, 4 and 16 sixteenths of a corpus, and the exponent of cost over size."""
-    lines, points = list[Line](), list[tuple[float, float]]()
+    points = list[tuple[float, float]]()
     for part in GROWTH:
         corpus = Corpus.of(session, top / f"grown-{part}", altered(given, megabytes * part / GROWTH[-1]))
         spent = corpus.cpu_s()
         points.append((math.log(corpus.num_documents), math.log(spent)))
-        lines.append(
-            Line(f"{part} x", f"{corpus.num_documents:,} documents, {corpus.megabytes:,.0f} MB, {spent:.1f} CPU s")
-        )
+        said = f"{corpus.num_documents:,} documents, {corpus.megabytes:,.0f} MB, {spent:.1f} CPU s"
+        yield Line(f"{part} x", said)
     (first, low), (last, high) = points[0], points[-1]
     exponent = (high - low) / (last - first)
     said = f"cost grows with the {exponent:.2f}th power of documents, 1 x to {GROWTH[-1]} x (goal: 1.1 or less)"
-    return [*lines, Line("growth", said, exponent <= 1.1)]
+    yield Line("growth", said, exponent <= 1.1)
 
 
 def skew(session: SparkSession, top: Path, given: Sequence[str], number: int) -> Line:
@@ -187,44 +186,41 @@ def skew(session: SparkSession, top: Path, given: Sequence[str], number: int) ->
     return Line("skew", f"{said} times (goal: {SKEW:g} or less)", other <= SKEW * one)
 
 
-def peers(given: Sequence[str], scratch: Path) -> list[Line]:
+def peers(given: Sequence[str], scratch: Path) -> Iterator[Line]:
     """rensa, datasketch and datatrove on the first texts, each in a process of its own."""
     if not PEERS.exists():
-        return [Line("peers", "not here; make bench-peers installs them in .bench")]
+        yield Line("peers", "not here; make bench-peers installs them in .bench")
+        return
     path = scratch / "texts.jsonl"
     some = list(altered(given, _PEER_MB))
     path.write_text("".join(json.dumps({"id": str(n), "text": text}) + "\n" for n, text in enumerate(some)))
     megabytes = sum(len(text.encode()) for text in some) / 1e6
-    lines = list[Line]()
     text, params = pa.array(some, pa.string()), cli.load("dedup").params
     own_s = cheapest(lambda: minhash.bands(minhash.signatures(text, params), params), 2)
-    lines.append(
-        Line("ours, the same", f"{megabytes:,.0f} MB in {own_s:.1f} CPU s: {megabytes / own_s:.2f} MB/s a core")
-    )
+    yield Line("ours, the same", f"{megabytes:,.0f} MB in {own_s:.1f} CPU s: {megabytes / own_s:.2f} MB/s a core")
     script = Path(__file__).with_name("bench_dedup_peers.py")
     for name in ("rensa", "datasketch", "datatrove"):
         done = subprocess.run(  # noqa: S603 (our own script)
             [str(PEERS), str(script), name, str(path)], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            lines.append(Line(name, f"failed: {done.stderr.strip().splitlines()[-1:]}"))
+            yield Line(name, f"failed: {done.stderr.strip().splitlines()[-1:]}")
         else:
             cpu_s = float(done.stdout.split()[-1])
-            lines.append(Line(name, f"{megabytes:,.0f} MB in {cpu_s:.1f} CPU s: {megabytes / cpu_s:.2f} MB/s a core"))
-    return lines
+            yield Line(name, f"{megabytes:,.0f} MB in {cpu_s:.1f} CPU s: {megabytes / cpu_s:.2f} MB/s a core")
 
 
-def measured(session: SparkSession, given: Sequence[str], top: Path, megabytes: float, number: int) -> list[Line]:
+def measured(session: SparkSession, given: Sequence[str], top: Path, megabytes: float, number: int) -> Iterator[Line]:
     """All measurements, with their goals. What Spark does for the first time is not counted."""
     Corpus.of(session, top / "first", altered(given, min(megabytes, 10))).cpu_s()
-    lines = [kernel(given, 3)]
+    yield kernel(given, 3)
     corpus = Corpus.of(session, top / "corpus", altered(given, megabytes))
-    lines.append(speed("mapInArrow", corpus.megabytes, corpus.sign_cpu_s(), ARROW))
-    lines.append(speed("exact, Delta", corpus.megabytes, corpus.cpu_s(methods=["text"]), EXACT))
-    lines.append(speed("near, Delta", corpus.megabytes, corpus.cpu_s(), NEAR))
-    lines += growth(session, top, given, megabytes)
-    lines.append(skew(session, top, given, number))
-    return [*lines, *peers(given, top)]
+    yield speed("mapInArrow", corpus.megabytes, corpus.sign_cpu_s(), ARROW)
+    yield speed("exact, Delta", corpus.megabytes, corpus.cpu_s(methods=["text"]), EXACT)
+    yield speed("near, Delta", corpus.megabytes, corpus.cpu_s(), NEAR)
+    yield from growth(session, top, given, megabytes)
+    yield skew(session, top, given, number)
+    yield from peers(given, top)
 
 
 def main(place: str, megabytes: float) -> int:
@@ -233,9 +229,9 @@ def main(place: str, megabytes: float) -> int:
     given = texts(Path(place))
     with TemporaryDirectory(prefix="lakeloom-bench-") as scratch:
         session = spark(config.build(SparkConfig, "spark", config.tree([f"lakehouse.root={scratch}/lake"])))
-        lines = measured(session, given, Path(scratch), megabytes, int(megabytes * 300))
+        code = show(console, measured(session, given, Path(scratch), megabytes, int(megabytes * 300)))
         session.stop()
-    return show(console, lines)
+    return code
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from lakeloom.train.config import TrainConfig, checked
 
 _RUN: dict[str, object] = {
     "seed": 0,
+    "seeds": 1,
     "tracking_uri": None,
     "experiment": "scratch",
     "nproc": 1,
@@ -24,7 +25,13 @@ _RUN: dict[str, object] = {
     "loss_chunk": None,
     "zero_stage": 1,
     "allow_repeats": True,
+    "validations": 0,
+    "validation_bytes": 1,
     "save_every": 0,
+    "keep": 1,
+    "keep_every": 0,
+    "average": 0,
+    "max_skipped": 0,
 }
 
 
