@@ -79,6 +79,9 @@ bench-peers:  ## rensa, datasketch and datatrove in .bench, to be measured besid
 	@test -x .bench/bin/python || $(PYTHON) -m venv .bench
 	@$(BIN)/uv pip install --quiet --python .bench/bin/python rensa==0.5.0 datasketch==2.0.0 "datatrove[processing]==0.10.1" spacy==3.8.18
 
+bench-train: $(STAMP)  ## a training step on a CPU beside a plain PyTorch loop, reading, and the start
+	@$(RUN) lakeloom.train.bench_cpu
+
 SCALE ?= 400m_1x
 bench-gpu: $(STAMP)  ## speed of training: make bench-gpu [SCALE=400m_1x] [TRY="compile=off micro_batch=16,attention=flash"]
 	@$(RUN) lakeloom.train.bench $(SCALE) $(ARGS) $(foreach setting,$(TRY),--try $(setting))

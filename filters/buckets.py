@@ -1,13 +1,19 @@
 """Candidate pairs of LSH buckets, from rows that come sorted by bucket and name, batch by batch, in bounded memory.
 
 The first `reach` names of a bucket are paired with each other, every later one with the first alone: a bucket of a
-million costs a million pairs and not half its square. What pairs there are depends on the set of rows only.
+million costs a million pairs and not half its square. What pairs there are depends on the set of rows only. Near copies
+share most of their buckets: a pair that was given lately is not given again.
 """
 
 import numpy as np
 import pyarrow as pa
 
-from lakeloom.filters.kernel import Ints, kernel
+from lakeloom.filters.kernel import Bytes, Hashes, Ints, integer, kernel
+from lakeloom.filters.mixing import MIX1, finish
+from lakeloom.filters.textindex import TextIndex
+from lakeloom.filters.tokens import hash_bytes, hash_bytes_anew
+
+_REMEMBERED = 1 << 21  # pairs, by hashes of 128 bits: 32 MB. Each displaces the one before in its slot, so none is lost
 
 
 class Pairs:
@@ -17,14 +23,22 @@ class Pairs:
         self._reach = reach
         self._bucket, self._count = 0, 0  # of the open bucket; no count: none is open
         self._leads = pa.array([], pa.string())  # its first names
+        self._given = np.zeros((_REMEMBERED, 2), np.uint64)
 
     def take(self, bucket: pa.Int64Array, name: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
-        """Names of the pairs that the batch adds: the later of each (the greater), and the earlier."""
+        """Names of the pairs that the batch adds: the later of each (the greater), and the earlier.
+
+        Each pair is given once as long as it is remembered, and may be given again later.
+        """
         if not len(bucket):
             return name, name
         buckets = np.asarray(bucket.to_numpy())
         names = pa.concat_arrays([self._leads, name.cast(pa.string())])
-        later, earlier, first, count = _pairs(buckets, self._bucket, self._count, len(self._leads), self._reach)
+        index = TextIndex.of(names)
+        hashes = _hashes(index.data, index.starts, index.ends)
+        later, earlier, first, count = _pairs(
+            buckets, self._bucket, self._count, len(self._leads), self._reach, hashes, self._given
+        )
         self._bucket, self._count = int(buckets[-1]), int(count)
         # A copy, not a slice: that would keep the whole batch alive.
         self._leads = names.take(pa.array(np.arange(first, first + min(count, self._reach))))
@@ -32,27 +46,53 @@ class Pairs:
 
 
 @kernel
-def _pairs(buckets: Ints, bucket: int, count: int, num_leads: int, reach: int) -> tuple[Ints, Ints, int, int]:
-    """Places of both names of each pair among the open bucket's leads and the batch's names after them.
+def _hashes(data: Bytes, starts: Ints, ends: Ints) -> Hashes:
+    """Two hashes of each name."""
+    found = np.empty((len(starts), 2), np.uint64)
+    for row in range(len(starts)):
+        found[row, 0] = hash_bytes(data, starts[row], ends[row])
+        found[row, 1] = hash_bytes_anew(data, starts[row], ends[row])
+    return found
+
+
+@kernel
+def _pairs(
+    buckets: Ints, bucket: int, count: int, num_leads: int, reach: int, hashes: Hashes, given: Hashes
+) -> tuple[Ints, Ints, int, int]:
+    """Places of both names of each new pair among the open bucket's leads and the batch's names after them.
 
     And of the bucket that the batch ends in: the place of its first name, and how many it has.
     """
-    later, earlier = np.empty(0, np.int64), np.empty(0, np.int64)
-    num_pairs, first = 0, 0
-    for is_counting in (True, False):
-        if not is_counting:
-            later, earlier = np.empty(num_pairs, np.int64), np.empty(num_pairs, np.int64)
-        num_pairs, first, size, open_bucket = 0, 0, count, bucket
-        for row in range(len(buckets)):
-            if size == 0 or buckets[row] != open_bucket:
-                first, size, open_bucket = num_leads + row, 0, buckets[row]
-            partners = size if size < reach else 1
-            if not is_counting:
-                for partner in range(partners):
-                    later[num_pairs + partner] = num_leads + row
-                    earlier[num_pairs + partner] = first + partner
-            num_pairs += partners
-            size += 1
-        if not is_counting:
-            count = size
-    return later, earlier, first, count
+    later, earlier = np.empty(len(buckets), np.int64), np.empty(len(buckets), np.int64)
+    num_pairs, first, size, open_bucket = 0, 0, count, bucket
+    for row in range(len(buckets)):
+        if size == 0 or buckets[row] != open_bucket:
+            first, size, open_bucket = num_leads + row, 0, buckets[row]
+        for partner in range(size if size < reach else 1):
+            if _is_remembered(given, hashes, num_leads + row, first + partner):
+                continue
+            if num_pairs == len(later):
+                later, earlier = _doubled(later), _doubled(earlier)
+            later[num_pairs], earlier[num_pairs] = num_leads + row, first + partner
+            num_pairs += 1
+        size += 1
+    return later[:num_pairs], earlier[:num_pairs], first, size
+
+
+@kernel
+def _is_remembered(given: Hashes, hashes: Hashes, one: int, other: int) -> bool:
+    """Whether the pair was given lately; if not, it is now."""
+    left = finish(hashes[one, 0] * MIX1 + hashes[other, 0])
+    right = finish(hashes[one, 1] * MIX1 + hashes[other, 1]) | np.uint64(1)  # never that of a slot without a pair
+    slot = integer(left) & (len(given) - 1)
+    if given[slot, 0] == left and given[slot, 1] == right:
+        return True
+    given[slot, 0], given[slot, 1] = left, right
+    return False
+
+
+@kernel
+def _doubled(values: Ints) -> Ints:
+    larger = np.empty(2 * len(values), np.int64)
+    larger[: len(values)] = values
+    return larger

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from lakeloom.filters.characters import decode
-from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, Mask, Words32, kernel
+from lakeloom.filters.kernel import Bytes, Doubles, Hashes, Ints, Mask, Words32, integer, kernel
 from lakeloom.filters.mixing import MIX1, MIX2, finish
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.words import FNV_OFFSET, FNV_PRIME
@@ -241,25 +241,66 @@ def _bands(signed: Words32, rows: Ints, num_bands: int, num_rows: int) -> Hashes
 def _jaccards(one: _Texts, other: _Texts, folded: Hashes, ngram: int) -> Doubles:
     shares = np.full(len(one.starts), np.nan)
     words, others = _room(one), _room(other)
+    found, known = _set_for(len(words)), _set_for(len(others))
+    num_known, mark = 0, 0
     for number in range(len(shares)):
-        count = _shingles(one, number, folded, ngram, words)
-        num_others = _shingles(other, number, folded, ngram, others)
-        if count and num_others:
-            shares[number] = _share(np.unique(words[:count]), np.unique(others[:num_others]))
+        # Pairs come sorted by the second text: one that leads many is shingled once.
+        if number == 0 or not _is_same(other, number, number - 1):
+            num_known, mark = 0, number + 1
+            for place in range(_shingles(other, number, folded, ngram, others)):
+                num_known += _put(known, others[place], mark)
+        num_found, common = 0, 0
+        for place in range(_shingles(one, number, folded, ngram, words)):
+            if _put(found, words[place], number + 1):
+                num_found += 1
+                common += known.marks[_slot(known, words[place], mark)] == mark
+        if num_found and num_known:
+            shares[number] = common / (num_found + num_known - common)
     return shares
 
 
+class _Set(NamedTuple):
+    """An open table of 2**n hashes; a slot whose mark isn't the text's is free, so that nothing has to be cleared."""
+
+    hashes: Hashes
+    marks: Ints
+
+
 @kernel
-def _share(left: Hashes, right: Hashes) -> float:
-    """Jaccard of two sorted sets."""
-    common, place, other = 0, 0, 0
-    while place < len(left) and other < len(right):
-        if left[place] == right[other]:
-            common += 1
-            place += 1
-            other += 1
-        elif left[place] < right[other]:
-            place += 1
-        else:
-            other += 1
-    return common / (len(left) + len(right) - common)
+def _set_for(most: int) -> _Set:
+    size = 16
+    while size < 2 * most:
+        size *= 2
+    return _Set(np.zeros(size, np.uint64), np.zeros(size, np.int64))
+
+
+@kernel
+def _put(table: _Set, hashed: np.uint64, mark: int) -> bool:
+    """Add a hash; whether it was not there."""
+    slot = _slot(table, hashed, mark)
+    if table.marks[slot] == mark:
+        return False
+    table.hashes[slot], table.marks[slot] = hashed, mark
+    return True
+
+
+@kernel
+def _slot(table: _Set, hashed: np.uint64, mark: int) -> int:
+    """The slot of a hash, or the free one for it."""
+    last = len(table.marks) - 1
+    slot = integer(hashed) & last
+    while table.marks[slot] == mark and table.hashes[slot] != hashed:
+        slot = (slot + 1) & last
+    return slot
+
+
+@kernel
+def _is_same(texts: _Texts, one: int, other: int) -> bool:
+    """Whether two texts have the same bytes."""
+    size = texts.ends[one] - texts.starts[one]
+    if texts.ends[other] - texts.starts[other] != size:
+        return False
+    for place in range(size):
+        if texts.data[texts.starts[one] + place] != texts.data[texts.starts[other] + place]:
+            return False
+    return True

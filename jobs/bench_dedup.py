@@ -212,7 +212,7 @@ def peers(given: Sequence[str], scratch: Path) -> Iterator[Line]:
 
 def measured(session: SparkSession, given: Sequence[str], top: Path, megabytes: float, number: int) -> Iterator[Line]:
     """All measurements, with their goals. What Spark does for the first time is not counted."""
-    Corpus.of(session, top / "first", altered(given, min(megabytes, 10))).cpu_s()
+    Corpus.of(session, top / "first", altered(given, megabytes / 5)).cpu_s()
     yield kernel(given, 3)
     corpus = Corpus.of(session, top / "corpus", altered(given, megabytes))
     yield speed("mapInArrow", corpus.megabytes, corpus.sign_cpu_s(), ARROW)

@@ -27,6 +27,7 @@ from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report
+from lakeloom.lakehouse.session import compiled
 from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ KEEP: dict[str, Callable[[str], Column]] = {
 }
 MOST_REACH = 1_000  # an Arrow batch of buckets may give so many times its rows in pairs
 _PRESETS = (*PRESETS, "target", "own")
+_COMPILED_FROM = 50_000  # documents, for which compiled plans cost less: 43 CPU seconds at 100,000, else 63
 _VERSION = 2  # raise it when the same input and configuration would give other clusters
 
 
@@ -129,7 +131,8 @@ def run(spark: SparkSession, cfg: DedupConfig) -> Report:
         return Report("dedup", given.num_kept, given.num_kept, 0, {documents.TABLE: given.version}, facts)
     commit = lake.commit(_CLUSTERS, _txn(dedup_id))
     if commit is None:
-        commit, totals = _publish(lake, cfg, given, dedup_id)
+        with compiled(spark, when=given.num_kept >= _COMPILED_FROM):
+            commit, totals = _publish(lake, cfg, given, dedup_id)
     else:
         facts["was_there"] = 1
         totals = _totals(lake.read(_CLUSTERS, commit.version).where(F.col("dedup_id") == dedup_id))

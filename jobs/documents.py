@@ -62,9 +62,15 @@ def _read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
 
 def by_batch(rows: DataFrame, is_meant: Column) -> dict[tuple[str, str], Batch]:
     """Of each (pool, batch_id), a commit of ingest, the rows (with doc_id) that are meant; also where none is."""
-    ids = F.sum(F.when(is_meant, F.xxhash64("doc_id").cast("decimal(20,0)"))).alias("ids")
-    found = rows.groupBy("pool", "batch_id").agg(F.count_if(is_meant).alias("n"), ids).toLocalIterator()
-    return {(row["pool"], row["batch_id"]): Batch(int(row["n"]), str(row["ids"] or 0)) for row in found}
+    # By halves: sums of whole hashes would not fit, and those of decimals cost four times as much.
+    one, other = F.expr("hashed & 4294967295"), F.shiftrightunsigned("hashed", 32)
+    hashed = rows.withColumns({"hashed": F.xxhash64("doc_id"), "is_meant": is_meant})
+    sums = [F.sum(F.when(F.col("is_meant"), half)).alias(name) for half, name in ((one, "one"), (other, "other"))]
+    counted = hashed.groupBy("pool", "batch_id").agg(F.count_if("is_meant").alias("n"), *sums)
+    return {
+        (row["pool"], row["batch_id"]): Batch(int(row["n"]), f"{row['one'] or 0}-{row['other'] or 0}")
+        for row in counted.toLocalIterator()
+    }
 
 
 def refuse_twins(rows: DataFrame) -> int:

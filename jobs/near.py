@@ -23,7 +23,7 @@ from lakeloom.lakehouse.store import Lakehouse
 TABLE = "silver.pairs"
 _VERSION = 1  # raise it when the same two texts would get another similarity
 _SLICE = 100_000  # pairs in an Arrow batch: 7 MB
-_FEW = 200_000  # pairs whose names a broadcast may hold: 40 MB
+_FEW = 400_000  # nodes whose names a broadcast may hold: 40 MB
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -69,9 +69,9 @@ def measured(
         known = lake.read(TABLE, version).where(ours).select("a", "b")
         new = stored(pairs.join(known, ["a", "b"], how="left_anti"), scratch / "new_pairs")
     if num_new := new.count():
-        nodes = new.select(F.explode(F.array("a", "b")).alias("node")).distinct()
+        nodes = stored(new.select(F.explode(F.array("a", "b")).alias("node")).distinct(), scratch / "new_nodes")
         # Broadcast where it can be: else every text would be moved, to find those that have a candidate.
-        texts = stored(bodies(F.broadcast(nodes) if num_new <= _FEW else nodes), scratch / "new_texts")
+        texts = stored(bodies(F.broadcast(nodes) if nodes.count() <= _FEW else nodes), scratch / "new_texts")
         left = texts.select(F.col("node").alias("a"), F.col("text").alias("text_a"))
         right = texts.select(F.col("node").alias("b"), F.col("text").alias("text_b"))
         # `b` comes last: the text of one that leads many is then moved once, not once for each.

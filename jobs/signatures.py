@@ -65,7 +65,7 @@ def signed(lake: Lakehouse, given: Documents, scheme: Scheme) -> DataFrame:
     # At one version: what is missing there is added once, also by two jobs at a time, and where others deleted it.
     version = at = lake.made(TABLE)
     known = documents.by_batch(lake.read(TABLE, version).where(ours), F.lit(True)) if version else {}
-    nothing = Batch(0, "0")
+    nothing = Batch(0, "0-0")
     others = {key for key in known.keys() | given.batches if known.get(key, nothing) != given.batches.get(key, nothing)}
     stale, new = sorted(others & known.keys()), sorted(key for key in others if given.batches.get(key, nothing).number)
     if stale:

@@ -28,6 +28,7 @@ appender.file.layout.type = PatternLayout
 appender.file.layout.pattern = %d{{HH:mm:ss}} %p %c{{1}}: %m%n%ex
 """
 
+_COMPILED = {"spark.sql.codegen.wholeStage": "true", "spark.sql.codegen.factoryMode": "FALLBACK"}
 _MEMORY = re.compile(r"[1-9][0-9]*[kmgt]b?", re.IGNORECASE)
 _DELTA = {
     "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
@@ -131,6 +132,23 @@ _NAMES = {
     pa.float64(): "DOUBLE",
     pa.timestamp("us", tz="UTC"): "TIMESTAMP",
 }
+
+
+@contextmanager
+def compiled(spark: SparkSession, *, when: bool) -> Iterator[None]:
+    """Within, plans are compiled to Java although the profile says interpreted, if `when`: for very many rows.
+
+    To compile costs a query some tenths of a second, to interpret it some microseconds a row.
+    """
+    before = {name: str(spark.conf.get(name, value)) for name, value in _COMPILED.items()}
+    is_needed = when and before != _COMPILED
+    try:
+        for name, value in _COMPILED.items() if is_needed else ():
+            spark.conf.set(name, value)
+        yield
+    finally:
+        for name, value in before.items() if is_needed else ():
+            spark.conf.set(name, value)
 
 
 def sql_type(kind: pa.DataType) -> str:

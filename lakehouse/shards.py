@@ -90,10 +90,17 @@ class Manifest:
     def verify(self) -> None:
         """Read every shard and compare its SHA-256 with the manifest's; BadInput names the first that differs."""
         for shard in self.shards:
-            with self.path(shard).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != shard.sha256:
-                raise BadInput(f"{self.path(shard)}: SHA-256 is {found}, the manifest says {shard.sha256}")
+            self.check(shard)
+
+    def check(self, shard: Shard) -> None:
+        """Read one shard and compare; BadInput where it differs."""
+        with self.path(shard).open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if found != shard.sha256:
+            raise BadInput(
+                f"{self.path(shard)}: SHA-256 is {found}, the manifest says {shard.sha256}; "
+                "copy the dataset again, or export it anew"
+            )
 
     def _check(self) -> None:
         for shard in self.shards:
@@ -107,9 +114,13 @@ class Manifest:
 
 @dataclass(frozen=True)
 class ShardReader:
-    """`reader[i]`: the tokens of sequence i in manifest order, without copying; shards are opened when first used."""
+    """`reader[i]`: the tokens of sequence i in manifest order, without copying; shards are opened when first used.
+
+    With `is_checked` their SHA-256 is compared then, too: 33 MB of a usual shard in 20 to 80 ms.
+    """
 
     manifest: Manifest
+    is_checked: bool = False
     _open: dict[int, tuple[npt.NDArray[np.uint8], list[int]]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
@@ -121,6 +132,8 @@ class ShardReader:
         number = bisect_right(self._starts, index) - 1
         shard = self.manifest.shards[number]
         if number not in self._open:
+            if self.is_checked:
+                self.manifest.check(shard)
             path = self.manifest.path(shard)
             self._open[number] = (np.memmap(path, np.uint8, "r"), _offsets(path, shard))
         content, offsets = self._open[number]

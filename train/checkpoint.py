@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.lakehouse.ids import Json
 from lakeloom.train.config import ModelConfig
 from lakeloom.train.model import Decoder
@@ -39,7 +39,22 @@ class State:
 
 
 def save(folder: Path, state: State, config: Json, facts: Mapping[str, Json], *extra: Path) -> str:
-    """Write a folder of a state and copies of extra files; facts go into its manifest. Returns the weights' SHA-256."""
+    """Write a folder of a state and copies of extra files; facts go into its manifest. Returns the weights' SHA-256.
+
+    Raises Incomplete, with what was half written removed, where the disk is full or fails.
+    """
+    try:
+        return _save(folder, state, config, facts, *extra)
+    except (OSError, SafetensorError) as error:
+        for partial in folder.glob(".*.partial"):
+            partial.unlink(missing_ok=True)
+        raise Incomplete(
+            f"{folder}: could not be written ({error}); make room, or give another train.models; "
+            "the same command then goes on from the newest checkpoint"
+        ) from error
+
+
+def _save(folder: Path, state: State, config: Json, facts: Mapping[str, Json], *extra: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MANIFEST).unlink(missing_ok=True)
     _publish(folder / WEIGHTS, lambda path: save_file(state.weights, path))

@@ -83,6 +83,7 @@ class TrainConfig:
     loss_chunk: int | None  # tokens whose logits are in memory at a time; null: by the device
     zero_stage: int  # 1, 2
     allow_repeats: bool  # more than one epoch
+    verify: bool  # compare each shard's SHA-256 when it is first read
     validations: int  # measurements of bits per byte on held-out documents, the last at the end
     validation_bytes: int  # text of them
     save_every: int  # steps between checkpoints; 0: only when told to stop

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from lakeloom.lakehouse.errors import BadInput
 from lakeloom.lakehouse.order import permuted
 from lakeloom.lakehouse.shards import ShardReader
 
@@ -35,4 +36,14 @@ class Batches:
 
     def batch(self, step: int, rank: int = 0, world: int = 1) -> npt.NDArray[np.int64]:
         """Tokens of one process's share of a step: sequences x seq_len."""
-        return np.stack([self.reader[int(index)] for index in self.indices(step, rank, world)]).astype(np.int64)
+        indices = self.indices(step, rank, world)
+        tokens = np.stack([self.reader[int(index)] for index in indices]).astype(np.int64)
+        size = self.reader.manifest.dataset.vocab_size
+        if tokens.max(initial=0) >= size:
+            row = int(np.argmax(tokens.max(axis=1)))
+            shard, place = self.reader.place(int(indices[row]))
+            raise BadInput(
+                f"{self.reader.manifest.folder}: sequence {place} of {shard} has token {tokens[row].max()}, the "
+                f"vocabulary has {size}; export the dataset anew with its own tokenizer"
+            )
+        return tokens

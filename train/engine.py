@@ -42,6 +42,11 @@ class World:
         dist.all_reduce(flags)
         return bool(flags.item())
 
+    def agrees(self, number: int) -> bool:
+        """Whether all processes have this number, below 2**53; all must ask."""
+        own = torch.tensor(float(number), dtype=torch.float64, device=self.device)
+        return not self.any(bool(self.mean(own.clone()) != own))
+
     def mean(self, values: Tensor) -> Tensor:
         """Mean over the processes; all must ask."""
         if self.size > 1:

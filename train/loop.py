@@ -81,6 +81,7 @@ def latest_checkpoint(plan: Plan) -> Path | None:
 def _start(plan: Plan, world: World, held: Validation | None) -> Run:
     decoder, newest = Decoder(plan.model), latest_checkpoint(plan)
     state, facts = (checkpoint.load(newest), checkpoint.manifest(newest) or {}) if newest else (None, {})
+    _check_nodes(plan, world, cast("int", facts.get("step", 0)))
     if state is None:
         decoder.initialize(plan.cfg.seed)
     else:
@@ -99,6 +100,16 @@ def _start(plan: Plan, world: World, held: Validation | None) -> Run:
     return Run(plan, world, engine, step, last_loss, tracker, journal, held)
 
 
+def _check_nodes(plan: Plan, world: World, step: int) -> None:
+    """Every process must train the same model from the same step: a node with other folders would not be noticed."""
+    for what, number in (("run", int(plan.train_id[:8], 16)), ("checkpoint", step)):
+        if not world.agrees(number):
+            raise Incomplete(
+                f"{plan.name}: processes disagree on the {what} (process {world.rank}: {plan.train_id[:12]}, step "
+                f"{step}); all nodes must see the same train.dataset and train.models={plan.cfg.models}"
+            )
+
+
 def _validation(plan: Plan) -> Validation | None:
     cfg, dataset = plan.cfg, plan.manifest.dataset
     if not cfg.validations:
@@ -108,7 +119,7 @@ def _validation(plan: Plan) -> Validation | None:
 
 def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
     plan, world, scale = run.plan, run.world, run.plan.cfg.scale
-    batches = Batches(ShardReader(plan.manifest), plan.cfg.seed, scale.global_batch)
+    batches = Batches(ShardReader(plan.manifest, plan.cfg.verify), plan.cfg.seed, scale.global_batch)
     rate = {"peak": scale.lr, "final": scale.cooldown_lr}
     step, loss, skipped = run.first_step, run.first_loss, 0
     bits: float | None = None

@@ -25,6 +25,7 @@ _RUN: dict[str, object] = {
     "loss_chunk": None,
     "zero_stage": 1,
     "allow_repeats": True,
+    "verify": False,
     "validations": 0,
     "validation_bytes": 1,
     "save_every": 0,

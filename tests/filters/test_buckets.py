@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lakeloom.filters import buckets
 from lakeloom.filters.buckets import Pairs
 
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abcdefghijkl")), unique=True, max_size=40).map(sorted)
@@ -15,10 +16,10 @@ ROWS = st.lists(st.tuples(st.integers(0, 4), st.sampled_from("abcdefghijkl")), u
 
 def defined(rows: list[tuple[int, str]], reach: int) -> list[tuple[str, str]]:
     """The first `reach` of a bucket with each other, every later one with the first."""
-    buckets = defaultdict[int, list[str]](list)
+    open_ones = defaultdict[int, list[str]](list)
     found: list[tuple[str, str]] = []
     for bucket, name in rows:
-        earlier = buckets[bucket]
+        earlier = open_ones[bucket]
         found += [(name, one) for one in (earlier if len(earlier) < reach else earlier[:1])]
         earlier.append(name)
     return found
@@ -27,8 +28,8 @@ def defined(rows: list[tuple[int, str]], reach: int) -> list[tuple[str, str]]:
 def taken(rows: list[tuple[int, str]], reach: int, cuts: list[int]) -> list[tuple[str, str]]:
     stream, found = Pairs(reach), list[tuple[str, str]]()
     for start, end in zip([0, *cuts], [*cuts, len(rows)], strict=True):
-        buckets, names = pa.array([row[0] for row in rows[start:end]], pa.int64()), [row[1] for row in rows[start:end]]
-        later, earlier = stream.take(buckets, pa.array(names, pa.string()))
+        numbers, names = pa.array([row[0] for row in rows[start:end]], pa.int64()), [row[1] for row in rows[start:end]]
+        later, earlier = stream.take(numbers, pa.array(names, pa.string()))
         found += zip(later.to_pylist(), earlier.to_pylist(), strict=True)
     return found
 
@@ -38,7 +39,18 @@ def test_pairs_are_the_definition_whatever_the_batches(
     rows: list[tuple[int, str]], reach: int, data: st.DataObject
 ) -> None:
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=4)))
-    assert taken(rows, reach, cuts) == defined(rows, reach)
+    assert taken(rows, reach, cuts) == list(dict.fromkeys(defined(rows, reach)))
+
+
+@given(ROWS, st.integers(1, 5), st.integers(1, 3))
+def test_a_pair_that_was_forgotten_comes_again_and_none_is_lost(
+    rows: list[tuple[int, str]], reach: int, remembered: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(buckets, "_REMEMBERED", 1 << remembered)
+        found = taken(rows, reach, [])
+    assert set(found) == set(defined(rows, reach))
+    assert len(found) <= len(defined(rows, reach))
 
 
 @pytest.mark.parametrize(("reach", "expected"), [(1, 9_999), (3, 10_000), (100, 99 * 100 // 2 + 9_900)])

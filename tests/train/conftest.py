@@ -107,6 +107,7 @@ def make_config(toy: Path, tmp_path: Path) -> MakeConfig:
             "loss_chunk": None,
             "zero_stage": 1,
             "allow_repeats": False,
+            "verify": True,
             "validations": 0,
             "validation_bytes": 1000,
             "save_every": 0,

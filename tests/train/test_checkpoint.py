@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.train import checkpoint
 from lakeloom.train.checkpoint import State
 from lakeloom.train.config import ModelConfig
@@ -72,7 +72,7 @@ def test_a_folder_without_manifest_is_no_model(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_no_manifest(tmp_path: Path) -> None:
     folder, decoder = saved(tmp_path / "model")
     state = State(decoder.state_dict(), {}, 8)
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(Incomplete, match=r"model: could not be written \(.*absent.*\); make room, or give another"):
         checkpoint.save(folder, state, {}, {}, tmp_path / "absent")
     assert checkpoint.manifest(folder) is None
 

@@ -1,9 +1,12 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakeloom.lakehouse.errors import BadInput
 from lakeloom.lakehouse.order import permuted
 from lakeloom.lakehouse.shards import Manifest, ShardReader
 from lakeloom.train.data import Batches
@@ -39,6 +42,15 @@ def test_shares_join_to_the_batch_of_one_process(toy: Path, seed: int, step: int
     batches = Batches(ShardReader(Manifest.load(toy)), seed, global_batch=16)
     shares = [batches.batch(step, rank, world) for rank in range(world)]
     assert np.array_equal(np.concatenate(shares), batches.batch(step))
+
+
+def test_a_token_outside_the_vocabulary_is_named(make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    sequences = np.arange(20 * 17).reshape(20, 17) % 60
+    sequences[13, 4] = 62
+    folder = make_dataset(tmp_path / "odd", sequences, vocab_size=61)
+    batches = Batches(ShardReader(Manifest.load(folder)), 0, 20)
+    with pytest.raises(BadInput, match=r"sequence 3 of shard_00000001 has token 62, the vocabulary has 61; export"):
+        batches.batch(0)
 
 
 def test_every_epoch_sees_every_sequence_once_in_another_order(toy: Path) -> None:

@@ -2,17 +2,19 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lakeloom.jobs import train as jobs_train
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
-from lakeloom.train import config, journal, launch
+from lakeloom.train import config, journal, launch, loop
 from lakeloom.train.config import TrainConfig
 from lakeloom.train.result import TrainResult
 
@@ -101,6 +103,51 @@ def test_a_stopped_launch_goes_on_with_another_number_of_processes(
     resumed, whole = launch.run(make_config(**LONG, nproc=1)), reference(make_config, uninterrupted)
     assert resumed.status == "trained"
     assert losses(resumed.folder) == pytest.approx(losses(whole.folder), abs=1e-4)
+
+
+def nodes(paths: list[Path]) -> list[tuple[int, str]]:
+    """One torchrun a configuration, as on so many machines: exit codes and what was said on stderr."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    started = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "torch.distributed.run", f"--nnodes={len(paths)}", f"--node-rank={rank}"),
+                *("--nproc-per-node=1", "--master-addr=127.0.0.1", f"--master-port={port}"),
+                *("-m", "lakeloom.train", str(path)),
+            ],
+            env=launch.environment(1),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank, path in enumerate(paths)
+    ]
+    return [(process.returncode, error) for process in started for _, error in [process.communicate(timeout=200)]]
+
+
+def test_two_nodes_train_what_two_processes_train(make_config: MakeConfig, tmp_path: Path) -> None:
+    cfg = make_config(nproc=2, micro_batch=2, models=str(tmp_path / "nodes"))
+    config.save(cfg, tmp_path / "train.json")
+    assert [code for code, _ in nodes([tmp_path / "train.json"] * 2)] == [0, 0]
+    one_machine = launch.run(make_config(nproc=2, micro_batch=2))
+    [folder] = Path(cfg.models).iterdir()
+    assert losses(folder) == losses(one_machine.folder)
+
+
+def test_nodes_that_see_other_folders_are_stopped(make_config: MakeConfig, tmp_path: Path) -> None:
+    """The first has a checkpoint, the second has none: it would go on from start weights, unnoticed."""
+    here = make_config(nproc=2, micro_batch=2, save_every=4, models=str(tmp_path / "here"))
+    config.save(here, tmp_path / "here.json")
+    config.save(replace(here, models=str(tmp_path / "there")), tmp_path / "there.json")
+    stopped = replace(here, nproc=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "_finish", lambda *_: pytest.fail("a machine that dies at the end"))
+        with pytest.raises(pytest.fail.Exception):
+            loop.run(stopped)
+    found = nodes([tmp_path / "here.json", tmp_path / "there.json"])
+    assert all(code for code, _ in found)
+    assert "processes disagree on the checkpoint" in found[0][1]
+    assert not list((tmp_path / "there").glob("*/manifest.json"))
 
 
 def test_a_failing_run_is_one_line_and_exit_code_1(make_config: MakeConfig, tmp_path: Path) -> None:

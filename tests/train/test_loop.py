@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
@@ -6,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
-from lakeloom.lakehouse.errors import Incomplete
+from lakeloom.lakehouse.errors import BadInput, Incomplete
 from lakeloom.train import checkpoint, journal, loop, plan, tracking
 from lakeloom.train.config import TrainConfig
 from lakeloom.train.model import Decoder
@@ -123,6 +126,41 @@ def test_skipped_steps_are_counted_and_too_many_stop_the_run(
     skipped = [line["skipped_steps"] for line in lines]
     assert 0 < skipped[-1] < 10
     assert [later - earlier for earlier, later in pairwise([0, *skipped])] == ["loss" not in line for line in lines]
+
+
+def test_a_shard_that_was_changed_is_named(make_config: MakeConfig, toy: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(toy, copy)
+    shard = bytearray((copy / "shard_00000001.tar").read_bytes())
+    shard[600] ^= 1
+    (copy / "shard_00000001.tar").write_bytes(shard)
+    with pytest.raises(BadInput, match=r"shard_00000001\.tar: SHA-256 is .*; copy the dataset again"):
+        loop.run(make_config(dataset=str(copy)))
+    assert loop.run(make_config(dataset=str(copy), verify=False)).status == "trained"
+
+
+def test_a_full_disk_costs_nothing_that_was_saved(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole, cfg = loop.run(make_config(models=str(tmp_path / "whole"))), make_config(save_every=4)
+    folder, written = plan.make(cfg).folder, list[Path]()
+
+    def full(values: dict[str, torch.Tensor], path: Path) -> None:
+        written.append(path)
+        if len(written) == 4:  # moments of the second checkpoint
+            path.write_bytes(b"half")
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        save_file(values, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save_file", full)
+        with pytest.raises(Incomplete, match=r"step_00000008: could not be written \(.*No space left.*same command"):
+            loop.run(cfg)
+    assert not list(folder.rglob("*.partial"))
+    newest = loop.latest_checkpoint(plan.make(cfg))
+    assert newest is not None
+    assert newest.name == "step_00000004"
+    assert loop.run(cfg).model_sha == whole.model_sha
 
 
 def test_a_diverged_run_publishes_nothing(make_config: MakeConfig, tmp_path: Path) -> None:
