@@ -11,7 +11,12 @@ import lakeloom.train.__main__ as entry
 from lakeloom.train import config, journal, launch
 from lakeloom.train.config import TrainConfig
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [
+    pytest.mark.spark,
+    pytest.mark.slow,
+    # pyspark leaves the pipe of its process open.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
+]
 
 
 def test_torch_distributor_trains_what_launch_trains(
