@@ -73,7 +73,10 @@ def test_calls_that_clusters_refuse_or_that_run_foreign_code(banned: str) -> Non
 def test_nothing_reads_pickles() -> None:
     unsafe = {"pickle", "marshal", "shelve", "dill", "cloudpickle", "torch.load"}
     assert [str(path) for path in MODULES if any(reaches(name, unsafe) for name, _ in imports(path))] == []
-    assert [str(path) for path in MODULES if "torch.load(" in path.read_text()] == []
+    # DCLM's checkpoints are pickles: read in one place, for tensors only.
+    calls = [(path.name, call) for path in MODULES for call in re.findall(r"torch\.load\(.*", path.read_text())]
+    assert [name for name, _ in calls] == ["openlm.py"]
+    assert all("weights_only=True" in call for _, call in calls)
 
 
 def test_make_runs_modules_that_exist() -> None:

@@ -5,18 +5,16 @@ values, and refuses whatever would run.
 """
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.errors import PASSED_ON, BadInput, ConfigError
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.tokens import Tokenizer
 from lakeloom.train import checkpoint
@@ -73,8 +71,10 @@ def _tensors(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             return load_file(path)
         loaded: object = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError, ValueError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except PASSED_ON:
+        raise
+    except Exception as error:  # whatever pickle, zip and torch's readers raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadInput(f"{path}: refused, it holds other things than tensors, or is broken: {reason}") from error
     state = cast("Mapping[str, object]", loaded).get("state_dict", loaded) if isinstance(loaded, dict) else loaded
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
