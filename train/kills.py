@@ -140,8 +140,10 @@ def _killed(top: Path, run: int, seconds: float | None) -> Kill | None:
 def _met(folder: Path, run: int, seconds: float) -> Kill:
     steps = (folder / journal.NAME).read_bytes().count(b"\n") if (folder / journal.NAME).is_file() else 0
     saved = [path.parent.name for path in (folder / "checkpoints").glob(f"step_*/{checkpoint.MANIFEST}")]
+    saved += [f"step_{_STEPS}"] if checkpoint.manifest(folder) else []  # the model itself
+    newest = max((int(name.removeprefix("step_")) for name in saved), default=0)
     partial = sorted(path.name for path in folder.rglob(".*.partial")) if folder.is_dir() else []
-    return Kill(run, seconds, steps, int(max(saved, default="_0").rpartition("_")[2]), ", ".join(partial))
+    return Kill(run, seconds, steps, newest, ", ".join(partial))
 
 
 def _end(folder: Path) -> tuple[list[float], str]:
