@@ -46,7 +46,7 @@ demo: $(STAMP)  ## the whole road: sample pool, two datasets, two models, their 
 # Two processes, each with one session of Spark: its tests are in two groups (tests/conftest.py), all others come after.
 BESIDE := -n 2 --dist loadgroup
 
-test: $(STAMP)  ## all tests: about 15 minutes on two cores
+test: $(STAMP)  ## all tests: about 35 minutes on two cores
 	$(RUN) pytest $(BESIDE)
 
 test-fast: $(STAMP)  ## tests without Spark, training or processes: about a minute
