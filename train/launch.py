@@ -13,9 +13,8 @@ from pathlib import Path
 from types import FrameType
 
 from lakeloom.lakehouse.errors import Incomplete
-from lakeloom.train import checkpoint, config
+from lakeloom.train import checkpoint, config, saves
 from lakeloom.train import plan as planning
-from lakeloom.train.loop import latest_checkpoint
 from lakeloom.train.plan import Plan
 from lakeloom.train.result import TrainResult, find
 
@@ -26,7 +25,7 @@ _PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR",
 def run(cfg: config.TrainConfig) -> TrainResult:
     """Train in processes of their own; finds a finished model without starting any."""
     plan = planning.make(cfg)
-    found = find(plan.folder, plan.train_id)
+    found = saves.finished(plan)
     if found is not None:
         return found
     path = plan.folder / "train.json"
@@ -79,10 +78,10 @@ def _wait(line: list[str], plan: Plan) -> tuple[int, bool]:
 
 
 def _stopped(plan: Plan) -> TrainResult | None:
-    newest = latest_checkpoint(plan)
+    newest = saves.newest(plan)
     facts = checkpoint.manifest(newest) if newest else None
     if newest is None or facts is None:
         return None
-    step, tokens, loss = int(str(facts["step"])), int(str(facts["tokens"])), float(str(facts["loss"]))
+    step, tokens, loss = int(str(facts["step"])), int(str(facts["tokens"])), float(str(facts["loss"] or "nan"))
     run_id = str(facts["run_id"])
     return TrainResult("stopped", plan.folder, plan.name, plan.train_id, step, tokens, loss, "", run_id)

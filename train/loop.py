@@ -5,12 +5,11 @@ A step is a pure function of (state, step number), so a resumed run takes the st
 
 import logging
 import math
-import shutil
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
@@ -23,7 +22,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import ShardReader
-from lakeloom.train import checkpoint, optim, tracking, validation
+from lakeloom.train import checkpoint, optim, saves, tracking, validation
 from lakeloom.train import plan as planning
 from lakeloom.train.config import TrainConfig
 from lakeloom.train.data import Batches
@@ -62,7 +61,7 @@ class Run:
 def run(cfg: TrainConfig) -> TrainResult:
     """Train, or find, the model of a configuration; in each process that torchrun starts, or alone."""
     plan = planning.make(cfg)
-    found = find(plan.folder, plan.train_id)
+    found = saves.finished(plan)
     if found is not None:
         log.info("%s is finished already: %s", plan.name, plan.folder)
         return found
@@ -72,14 +71,8 @@ def run(cfg: TrainConfig) -> TrainResult:
         return _steps(started, is_interrupted)
 
 
-def latest_checkpoint(plan: Plan) -> Path | None:
-    """The newest complete checkpoint of this run, if it was stopped."""
-    steps = sorted((plan.folder / "checkpoints").glob("step_*"), reverse=True)
-    return next((step for step in steps if (checkpoint.manifest(step) or {}).get("train_id") == plan.train_id), None)
-
-
 def _start(plan: Plan, world: World, held: Validation | None) -> Run:
-    decoder, newest = Decoder(plan.model), latest_checkpoint(plan)
+    decoder, newest = Decoder(plan.model), saves.newest(plan)
     state, facts = (checkpoint.load(newest), checkpoint.manifest(newest) or {}) if newest else (None, {})
     _check_nodes(plan, world, cast("int", facts.get("step", 0)))
     if state is None:
@@ -94,9 +87,9 @@ def _start(plan: Plan, world: World, held: Validation | None) -> Run:
     if world.rank == 0:
         journal.cut(step)
         uri = plan.cfg.tracking_uri
-        tracker = tracking.start(uri, plan.cfg.experiment, _description(plan), str(facts.get("run_id", "")))
+        tracker = tracking.start(uri, plan.cfg.experiment, _description(plan, held), str(facts.get("run_id", "")))
     log.info("%s: %d parameters, step %d of %d", plan.name, plan.model.num_parameters, step, plan.num_steps)
-    last_loss = cast("float", facts.get("loss", math.nan))
+    last_loss = cast("float", facts.get("loss") or math.nan)
     return Run(plan, world, engine, step, last_loss, tracker, journal, held)
 
 
@@ -184,22 +177,9 @@ def _save(run: Run, step: int, loss: float) -> None:
     """Write a checkpoint; all processes take part. Older ones go when it is complete, but those to be kept."""
     plan, state = run.plan, run.engine.state()
     if run.is_writer:
-        checkpoint.save(_place(plan, step), state, _config(plan), _facts(run, step, loss))
-        _tidy(plan, max(plan.cfg.keep, plan.cfg.average - 1))
+        checkpoint.save(saves.place(plan, step), state, _config(plan), _facts(run, step, loss))
+        saves.tidy(plan)
     run.world.any(False)  # nobody goes on, or ends, before the files are there
-
-
-def _place(plan: Plan, step: int) -> Path:
-    return plan.folder / "checkpoints" / f"step_{step:08d}"
-
-
-def _tidy(plan: Plan, num_newest: int) -> None:
-    """Remove checkpoints but the newest so many and those that stay for good."""
-    folders = sorted((plan.folder / "checkpoints").glob("step_*"))
-    for folder in folders[: len(folders) - num_newest]:
-        step = int(folder.name.removeprefix("step_"))
-        if not plan.cfg.keep_every or step % plan.cfg.keep_every:
-            shutil.rmtree(folder)
 
 
 def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
@@ -211,9 +191,7 @@ def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
             _average(run, state, loss, tokenizer)
         facts = {**_facts(run, step, loss), "bits_per_byte": bits}
         checkpoint.save(plan.folder, state, _config(plan), facts, tokenizer)
-        _tidy(plan, 0)
-        with suppress(OSError):  # checkpoints that stay, or none was made
-            (plan.folder / "checkpoints").rmdir()
+        saves.clear(plan)
     run.world.any(False)  # nobody ends before the files are there
     result = find(plan.folder, plan.train_id, "trained")
     if result is None:
@@ -223,21 +201,14 @@ def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
 
 
 def _average(run: Run, state: checkpoint.State, loss: float, tokenizer: Path) -> None:
-    """The mean of the last checkpoints and the end, as a model of its own in the folder `average` of the model's."""
-    plan = run.plan
-    folders = sorted((plan.folder / "checkpoints").glob("step_*"))[1 - plan.cfg.average :]
-    steps: list[Json] = [*(int(folder.name.removeprefix("step_")) for folder in folders), plan.num_steps]
-    if len(steps) < plan.cfg.average:
-        raise Incomplete(
-            f"{plan.name}: train.average={plan.cfg.average}, but only steps {steps} are saved; "
-            "was the run begun without it? Say train.average=0, or train under other train.models"
-        )
-    facts = _facts(run, plan.num_steps, loss)
-    facts |= {"name": f"{plan.name}-average{len(steps)}", "train_id": identity("average", plan.train_id, steps)}
-    mean = checkpoint.State(checkpoint.mean(state.weights, folders), {}, state.num_updates)
-    config = _config(plan)
-    config |= {"name": facts["name"], "train_id": facts["train_id"], "average_of_steps": steps}
-    checkpoint.save(plan.folder / "average", mean, config, facts, tokenizer)
+    """The mean of the last checkpoints and the end, as a model of its own."""
+    plan, steps = run.plan, saves.averaged(run.plan)
+    weights = checkpoint.mean(state.weights, [saves.place(plan, step) for step in steps])
+    all_steps: list[Json] = [*steps, plan.num_steps]
+    named: dict[str, Json] = {"name": f"{plan.name}-average{len(all_steps)}"}
+    named["train_id"] = identity("average", plan.train_id, all_steps)
+    config, facts = _config(plan) | named | {"average_of_steps": all_steps}, _facts(run, plan.num_steps, loss) | named
+    checkpoint.save(saves.average(plan), checkpoint.State(weights, {}, state.num_updates), config, facts, tokenizer)
 
 
 def _result(run: Run, step: int, loss: float) -> TrainResult:
@@ -265,16 +236,18 @@ def _config(plan: Plan) -> dict[str, Json]:
 def _facts(run: Run, step: int, loss: float) -> dict[str, Json]:
     plan = run.plan
     named: dict[str, Json] = {"name": plan.name, "train_id": plan.train_id, "run_id": run.tracker.run_id}
-    return {**named, "step": step, "tokens": step * plan.tokens_per_step, "loss": loss}
+    return {**named, "step": step, "tokens": step * plan.tokens_per_step, "loss": loss if math.isfinite(loss) else None}
 
 
-def _description(plan: Plan) -> tracking.Description:
+def _description(plan: Plan, held: Validation | None) -> tracking.Description:
     dataset, scale = plan.manifest.dataset, plan.cfg.scale
     shape = {f"model.{name}": value for name, value in asdict(plan.model).items()}
     tags = {"scale": scale.name, "recipe": dataset.recipe, "dataset": dataset.name, "seed": str(plan.cfg.seed)}
     tags |= {"export_id": dataset.export_id, "train_id": plan.train_id}
     params: dict[str, object] = {**asdict(scale), **shape, "seed": plan.cfg.seed, "precision": plan.precision}
     params |= {"num_parameters": plan.model.num_parameters, "num_steps": plan.num_steps, "device": plan.device}
+    if held is not None:  # bits per byte compare where these are equal
+        params |= {"validation_sha256": held.sha256, "validation_bytes": held.num_bytes}
     return tracking.Description(plan.name, params, tags, dataset)
 
 

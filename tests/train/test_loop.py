@@ -1,18 +1,22 @@
 import json
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
-from lakeloom.lakehouse.errors import BadInput, Incomplete
-from lakeloom.train import checkpoint, journal, loop, plan, tracking
+from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
+from lakeloom.train import checkpoint, journal, loop, plan, saves, tracking
 from lakeloom.train.config import TrainConfig
+from lakeloom.train.engine import Engine, Step
 from lakeloom.train.model import Decoder
 
 pytestmark = pytest.mark.slow
@@ -105,6 +109,29 @@ def test_the_mean_of_the_last_checkpoints_is_a_model(make_config: MakeConfig) ->
     assert facts["model_sha"] != result.model_sha
     assert json.loads((result.folder / "average" / "config.json").read_text("utf-8"))["average_of_steps"] == [4, 8, 10]
     assert (result.folder / "average" / "toy.model").is_file()
+    assert loop.run(make_config(save_every=4, keep_every=4, average=3)) == replace(result, status="found")
+    with pytest.raises(ConfigError, match=r"was trained without train\.average, and its checkpoints are gone"):
+        loop.run(make_config(seed=1, save_every=4, average=loop.run(make_config(seed=1)).steps // 5))
+
+
+def test_a_stop_changes_no_mean(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is saved because the run was stopped is no part of it."""
+    whole = loop.run(make_config(save_every=3, average=3, models=str(tmp_path / "whole")))
+    cfg = make_config(save_every=3, average=3)
+    steps, stepped = list[int](), Engine.step
+
+    def step(self: Engine, *given: Any) -> Step:
+        steps.append(len(steps) + 1)
+        if steps[-1] in (4, 8):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return stepped(self, *given)
+
+    monkeypatch.setattr(Engine, "step", step)
+    assert [loop.run(cfg).status for _ in range(3)] == ["stopped", "stopped", "trained"]
+    found = loop.run(cfg)
+    means = [checkpoint.manifest(one.folder / "average") or {} for one in (found, whole)]
+    assert means[0]["model_sha"] == means[1]["model_sha"]
+    assert found.model_sha == whole.model_sha
 
 
 def test_skipped_steps_are_counted_and_too_many_stop_the_run(
@@ -139,6 +166,14 @@ def test_a_shard_that_was_changed_is_named(make_config: MakeConfig, toy: Path, t
     assert loop.run(make_config(dataset=str(copy), verify=False)).status == "trained"
 
 
+def test_another_tokenizer_is_refused(make_config: MakeConfig, toy: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(toy, copy)
+    (copy / "toy.model").write_bytes(b"another")
+    with pytest.raises(BadInput, match=r"toy\.model is not the tokenizer that the dataset was made with"):
+        loop.run(make_config(dataset=str(copy)))
+
+
 def test_a_full_disk_costs_nothing_that_was_saved(
     make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -157,7 +192,7 @@ def test_a_full_disk_costs_nothing_that_was_saved(
         with pytest.raises(Incomplete, match=r"step_00000008: could not be written \(.*No space left.*same command"):
             loop.run(cfg)
     assert not list(folder.rglob("*.partial"))
-    newest = loop.latest_checkpoint(plan.make(cfg))
+    newest = saves.newest(plan.make(cfg))
     assert newest is not None
     assert newest.name == "step_00000004"
     assert loop.run(cfg).model_sha == whole.model_sha
