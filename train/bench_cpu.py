@@ -11,18 +11,16 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor
-from torch.nn import functional as F
 
-from lakeloom.lakehouse.errors import LakeloomError
+from lakeloom.lakehouse.errors import Incomplete, LakeloomError
 from lakeloom.lakehouse.shards import ShardReader
-from lakeloom.train import config, journal, launch, optim, scales, scratch
+from lakeloom.train import config, journal, launch, optim, plain, scales, scratch
 from lakeloom.train import plan as planning
 from lakeloom.train.data import Batches
 from lakeloom.train.engine import Engine, join
@@ -61,47 +59,29 @@ def main(arguments: Sequence[str]) -> int:
 
 def timed(plan: Plan, num_steps: int) -> tuple[float, float, float]:
     """Medians in seconds: our step with its batch read, the plain loop's with the same batch, the reading alone."""
-    world = join(plan)
+    world, scale = join(plan), plan.cfg.scale
     decoder, other = Decoder(plan.model), Decoder(plan.model)
     decoder.initialize(0)
     other.initialize(0)
-    engine = Engine(Objective(decoder, plan.cfg.scale.z_loss), plan, world)
-    plain = plain_step(other, plan)
-    batches = Batches(ShardReader(plan.manifest), 0, plan.cfg.scale.global_batch)
+    engine = Engine(Objective(decoder, scale.z_loss), plan, world)
+    optimizer = optim.adamw(other.parameters(), lr=scale.lr, weight_decay=scale.weight_decay)
+    batches = Batches(ShardReader(plan.manifest), 0, scale.global_batch)
     ours_s, plain_s, read_s = list[float](), list[float](), list[float]()
     for step in range(WARM_UP + num_steps):
         began = time.perf_counter()
         batch = batches.batch(step)
         read_s.append(time.perf_counter() - began)
-        engine.step(batch, plan.cfg.scale.lr)
+        engine.step(batch, scale.lr)
         ours_s.append(time.perf_counter() - began)
         began = time.perf_counter()
-        plain(torch.from_numpy(batch))
+        plain.step(other, optimizer, torch.from_numpy(batch), engine.micro_batch, scale.z_loss)
         plain_s.append(time.perf_counter() - began)
     ours, bare, read = (statistics.median(times[WARM_UP:]) for times in (ours_s, plain_s, read_s))
     return ours, bare + read, read
 
 
-def plain_step(decoder: Decoder, plan: Plan) -> Callable[[Tensor], None]:
-    """What a PyTorch tutorial would write: whole logits, micro-batches summed, clipping, AdamW."""
-    scale = plan.cfg.scale
-    optimizer = optim.adamw(decoder.parameters(), lr=scale.lr, weight_decay=scale.weight_decay)
-    micro, accumulation = plan.split(1)
-
-    def step(sequences: Tensor) -> None:
-        optimizer.zero_grad()
-        for part in torch.split(sequences, micro):
-            logits_NV, targets_N = decoder(part[:, :-1]).flatten(0, 1), part[:, 1:].flatten()
-            loss = F.cross_entropy(logits_NV, targets_N) + scale.z_loss * logits_NV.logsumexp(-1).square().mean()
-            (loss / accumulation).backward()
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), optim.CLIP)
-        optimizer.step()
-
-    return step
-
-
 def first_step_s(plan: Plan, top: Path) -> float:
-    """Seconds from the start of the training processes to the first line of losses.jsonl."""
+    """Seconds from the start of the training processes to the first line of losses.jsonl. Incomplete without one."""
     path = top / "train.json"
     config.save(plan.cfg, path)
     environment = launch.environment(max(1, (os.cpu_count() or 1) // plan.nproc))
@@ -110,9 +90,10 @@ def first_step_s(plan: Plan, top: Path) -> float:
         launch.command(plan.nproc, path), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     losses = plan.folder / journal.NAME
-    while process.poll() is None and time.perf_counter() - began < _START_LIMIT_S:
-        if losses.is_file() and losses.stat().st_size:
-            break
+    while not (losses.is_file() and losses.stat().st_size):
+        if process.poll() is not None or time.perf_counter() - began > _START_LIMIT_S:
+            process.kill()
+            raise Incomplete(f"no step was taken within {time.perf_counter() - began:.0f} s; try: lakeloom train")
         time.sleep(0.02)
     taken = time.perf_counter() - began
     process.terminate()

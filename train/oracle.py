@@ -23,10 +23,9 @@ import torch.distributed as dist
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
-from torch.nn import functional as F
 
 from lakeloom.lakehouse.errors import BadInput, LakeloomError
-from lakeloom.train import optim, scratch
+from lakeloom.train import optim, plain, scratch
 from lakeloom.train import plan as planning
 from lakeloom.train.config import ModelConfig
 from lakeloom.train.engine import Engine, join
@@ -162,16 +161,9 @@ def by_pytorch(reference: Reference) -> list[float]:
     decoder, recipe, losses = reference.decoder(), reference.recipe, list[float]()
     optimizer = optim.adamw(decoder.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     for step, rows in enumerate(reference.batches()):
-        sequences = torch.from_numpy(rows)
-        logits_NV, targets_N = decoder(sequences[:, :-1]).flatten(0, 1), sequences[:, 1:].flatten()
-        loss = F.cross_entropy(logits_NV, targets_N) + recipe.z_loss * logits_NV.logsumexp(-1).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(decoder.parameters(), optim.CLIP)
         for group in optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        optimizer.step()
-        losses.append(loss.item())
+        losses.append(plain.step(decoder, optimizer, torch.from_numpy(rows), len(rows), recipe.z_loss))
     return losses
 
 

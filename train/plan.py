@@ -1,5 +1,6 @@
 """What a run will do, worked out and checked before anything is loaded or written: steps, tokens, identity, folder."""
 
+import hashlib
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -162,10 +163,11 @@ def _check_fit(model: ModelConfig, manifest: Manifest) -> None:
             f"{manifest.folder}: vocabulary of {dataset.vocab_size}, the model's is {model.vocab_size}; "
             "set scale.vocab_size=null to take the tokenizer's"
         )
-    if not (manifest.folder / dataset.tokenizer_file).is_file():
-        raise BadInput(
-            f"{manifest.folder}: its tokenizer {dataset.tokenizer_file} is missing; export the dataset again"
-        )
+    tokenizer = manifest.folder / dataset.tokenizer_file
+    if not tokenizer.is_file():
+        raise BadInput(f"{tokenizer} is missing; export the dataset again")
+    if hashlib.sha256(tokenizer.read_bytes()).hexdigest() != dataset.tokenizer_sha:
+        raise BadInput(f"{tokenizer} is not the tokenizer that the dataset was made with; export the dataset again")
     if model.dim % (2 * model.num_heads):
         raise ConfigError(f"scale.dim={model.dim} is not a multiple of twice scale.num_heads={model.num_heads}")
 

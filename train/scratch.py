@@ -1,5 +1,6 @@
 """A run that leaves nothing behind, for measuring the trainer and comparing it: sequences as a dataset, no tracking."""
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -50,7 +51,7 @@ def write_dataset(folder: Path, sequences: npt.NDArray[np.uint32], vocab_size: i
         recipe="",
         recipe_hash="",
         pool="",
-        tokenizer_sha="",
+        tokenizer_sha=hashlib.sha256(b"").hexdigest(),
         tokenizer_file="none",
         vocab_size=vocab_size,
         eot=0,

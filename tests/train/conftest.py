@@ -27,7 +27,9 @@ def one_thread() -> None:
 def make_dataset() -> MakeDataset:
     """make_dataset(folder, sequences): a dataset folder of those token sequences, in two shards."""
 
-    def make(folder: Path, sequences: npt.NDArray[np.int64], vocab_size: int = 64) -> Path:
+    def make(
+        folder: Path, sequences: npt.NDArray[np.int64], vocab_size: int = 64, tokenizer: bytes = b"toy tokenizer"
+    ) -> Path:
         export_id = hashlib.sha256(sequences.tobytes()).hexdigest()[:32]
         facts = DatasetFacts(
             name="toy",
@@ -36,7 +38,7 @@ def make_dataset() -> MakeDataset:
             recipe="raw",
             recipe_hash="r" * 32,
             pool="toy",
-            tokenizer_sha="a" * 64,
+            tokenizer_sha=hashlib.sha256(tokenizer).hexdigest(),
             tokenizer_file="toy.model",
             vocab_size=vocab_size,
             eot=0,
@@ -53,7 +55,7 @@ def make_dataset() -> MakeDataset:
             shard_writer.write_shard(aside, number, half, seq_len=facts.seq_len, dtype="uint16")
             for number, half in enumerate(halves)
         ]
-        (aside / "toy.model").write_bytes(b"toy tokenizer")
+        (aside / "toy.model").write_bytes(tokenizer)
         shard_writer.publish(aside, folder, facts, shard_writer.Accounting(sequences.size, 0, 1), shards)
         return folder
 

@@ -32,8 +32,8 @@ def dataset(make_dataset: Callable[..., Path], tmp_path_factory: pytest.TempPath
     model.write_bytes(train_sentencepiece(TEXTS, 320))
     tokenizer = Tokenizer.load(model)
     ids = np.array([token for text in TEXTS * 3 for token in (*tokenizer.encode(text), tokenizer.eot)], np.int64)
-    made = make_dataset(folder / "set", ids[: len(ids) // 17 * 17].reshape(-1, 17), tokenizer.vocab_size)
-    (made / "toy.model").write_bytes(model.read_bytes())
+    sequences = ids[: len(ids) // 17 * 17].reshape(-1, 17)
+    made = make_dataset(folder / "set", sequences, tokenizer.vocab_size, model.read_bytes())
     lines = "".join(json.dumps({"doc_id": str(n), "text": text}) + "\n" for n, text in enumerate(TEXTS))
     (made / "holdout.jsonl.zst").write_bytes(zstandard.compress(lines.encode()))
     return made
@@ -66,6 +66,8 @@ def test_what_is_logged_is_what_evaluate_finds(
     assert measured[10] == pytest.approx(found, rel=1e-5 if precision == "fp32" else 1e-2)
     assert measured[10] == result.bits_per_byte
     assert measured[10] < measured[4]
+    params = tracking.client(uri).get_run(result.run_id).data.params
+    assert params["validation_sha256"] == read(dataset).sha256
     history = tracking.client(uri).get_metric_history(result.run_id, "bits_per_byte")
     assert [(point.step, point.value) for point in history] == list(measured.items())
 
