@@ -176,7 +176,7 @@ def _publish(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, found: D
 
 def _add_items(lake: Lakehouse, items: ItemSet, rows: DataFrame) -> None:
     """The items' rows, once: where the table has others than all of them, they replace those."""
-    version, ours = lake.made(evalitems.TABLE), F.col("itemset_id") == items.itemset_id
+    version, ours = lake.ensure(evalitems.TABLE), F.col("itemset_id") == items.itemset_id
     num_there = lake.read(evalitems.TABLE, version).where(ours).count() if version else 0
     num_items = rows.count()
     if num_there == num_items:

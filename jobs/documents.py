@@ -62,7 +62,7 @@ def _read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
 
 def by_batch(rows: DataFrame, is_meant: Column) -> dict[tuple[str, str], Batch]:
     """Of each (pool, batch_id), a commit of ingest, the rows (with doc_id) that are meant; also where none is."""
-    # By halves: sums of whole hashes would not fit, and those of decimals cost four times as much.
+    # By halves: sums of whole hashes would not fit in a long.
     one, other = F.expr("hashed & 4294967295"), F.shiftrightunsigned("hashed", 32)
     hashed = rows.withColumns({"hashed": F.xxhash64("doc_id"), "is_meant": is_meant})
     sums = [F.sum(F.when(F.col("is_meant"), half)).alias(name) for half, name in ((one, "one"), (other, "other"))]

@@ -64,7 +64,7 @@ def measured(
     """
     ours = F.col("measure_id") == measure.measure_id
     new = pairs
-    version = at = lake.made(TABLE)
+    version = at = lake.ensure(TABLE)
     if version:
         known = lake.read(TABLE, version).where(ours).select("a", "b")
         new = stored(pairs.join(known, ["a", "b"], how="left_anti"), scratch / "new_pairs")

@@ -63,7 +63,7 @@ def signed(lake: Lakehouse, given: Documents, scheme: Scheme) -> DataFrame:
     pools = sorted({pool for pool, _ in given.batches})
     ours = (F.col("signature_id") == scheme.signature_id) & F.col("pool").isin(pools)
     # At one version: what is missing there is added once, also by two jobs at a time, and where others deleted it.
-    version = at = lake.made(TABLE)
+    version = at = lake.ensure(TABLE)
     known = documents.by_batch(lake.read(TABLE, version).where(ours), F.lit(True)) if version else {}
     nothing = Batch(0, "0-0")
     others = {key for key in known.keys() | given.batches if known.get(key, nothing) != given.batches.get(key, nothing)}

@@ -136,10 +136,7 @@ _NAMES = {
 
 @contextmanager
 def compiled(spark: SparkSession, *, when: bool) -> Iterator[None]:
-    """Within, plans are compiled to Java although the profile says interpreted, if `when`: for very many rows.
-
-    To compile costs a query some tenths of a second, to interpret it some microseconds a row.
-    """
+    """Within, if `when`, plans are compiled to Java although the profile says interpreted: for very many rows."""
     before = {name: str(spark.conf.get(name, value)) for name, value in _COMPILED.items()}
     is_needed = when and before != _COMPILED
     try:

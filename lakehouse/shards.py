@@ -116,7 +116,7 @@ class Manifest:
 class ShardReader:
     """`reader[i]`: the tokens of sequence i in manifest order, without copying; shards are opened when first used.
 
-    With `is_checked` their SHA-256 is compared then, too: 33 MB of a usual shard in 20 to 80 ms.
+    With `is_checked` their SHA-256 is compared then, too.
     """
 
     manifest: Manifest

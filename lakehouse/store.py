@@ -29,7 +29,7 @@ from lakeloom.lakehouse.tables import TABLES, table
 
 log = logging.getLogger(__name__)
 
-Found = TypeVar("Found")
+_Found = TypeVar("_Found")
 
 _CONFLICTS = (  # Delta's Python classes of them have no common base
     ConcurrentAppendException,
@@ -89,13 +89,13 @@ class Lakehouse:
         made._pins = self._pins | {name: self.version(name) for name in names if self.exists(name)}
         return made
 
-    def once(self, name: str, key: Hashable, find: Callable[[], Found]) -> Found:
+    def once(self, name: str, key: Hashable, find: Callable[[], _Found]) -> _Found:
         """What `find` found in a table, looked for once for each key as long as the table is pinned."""
         if name not in self._pins:
             return find()
         if (name, key) not in self._found:
             self._found[name, key] = find()
-        found: Found = self._found[name, key]
+        found: _Found = self._found[name, key]
         return found
 
     def delta(self, name: str) -> DeltaTable:
@@ -145,7 +145,7 @@ class Lakehouse:
         `run` tells which of several that tried the transaction the commit is of (its `txn` is then txn/run). Commits
         after version `since` are new (by default after the newest; to look it up costs a quarter of a second).
         """
-        before = self.made(name) if since is None else since
+        before = self.ensure(name) if since is None else since
         self.write(rows, name, txn=f"{txn}/{run}" if run else txn, chain=txn)
         found = self.commit(name, txn)
         if found is None:  # the log entry is older than the table's log retention
@@ -201,7 +201,7 @@ class Lakehouse:
         first = min(rows, key=lambda row: int(row["version"]))
         return Commit(name, int(first["version"]), int(first["n"] or 0), is_new=False, txn=first["txn"])
 
-    def made(self, name: str) -> int:
+    def ensure(self, name: str) -> int:
         """Number of the newest commit of the table, which is made if it isn't there."""
         return 0 if self.create(name) else self.version(name)
 

@@ -210,6 +210,12 @@ def test_two_documents_of_one_name_are_refused(spark: SparkSession, lake: Lakeho
     assert not lake.exists("silver.cuts") and not lake.exists("gold.corpus")
 
 
+@pytest.mark.parametrize(("shortest", "expected"), [(None, (20, 20)), (5, (5, 20))])
+def test_the_shortest_ngram_is_the_longest_unless_said(shortest: int | None, expected: tuple[int, int]) -> None:
+    bloom = config("root", ["bff"], bff_ngram=20, bff_min_ngram=shortest).bloom(1)
+    assert (bloom.min_ngram, bloom.max_ngram) == expected
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
-from lakeloom.jobs import cli, dedup
+from lakeloom.jobs import cli, dedup, near
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.lakehouse.pools import PoolConfig
@@ -125,6 +125,24 @@ def test_partitions_and_order_change_nothing(spark: SparkSession, tmp_path: Path
         spark.conf.set("spark.sql.shuffle.partitions", str(kept))
     assert members(results[0]) == PLANTED
     assert results[1] == results[0]
+
+
+@pytest.mark.spark
+@pytest.mark.slow
+def test_a_large_run_finds_the_same(spark: SparkSession, lake: Lakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its plans are compiled, and its texts are shuffled to find those of pairs; the session is left as it was."""
+    modes, check = list[str | None](), dedup._check
+    monkeypatch.setattr(dedup, "_COMPILED_FROM", 1)
+    monkeypatch.setattr(near, "_FEW", 0)
+
+    def checked(*given: Any) -> None:
+        modes.append(spark.conf.get("spark.sql.codegen.factoryMode"))
+        check(*given)
+
+    monkeypatch.setattr(dedup, "_check", checked)
+    before = spark.conf.get("spark.sql.codegen.factoryMode")
+    assert members(found(filled(lake, planted()), config(lake.cfg.root))) == PLANTED
+    assert (before, modes, spark.conf.get("spark.sql.codegen.factoryMode")) == ("NO_CODEGEN", ["FALLBACK"], before)
 
 
 @pytest.mark.spark

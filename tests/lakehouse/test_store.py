@@ -121,11 +121,11 @@ def test_a_pinned_table_stays_as_it_was(lake: Lakehouse) -> None:
 
 
 def test_what_is_new_is_told_by_the_version_that_was_seen(lake: Lakehouse) -> None:
-    seen = lake.made("silver.signatures")
+    seen = lake.ensure("silver.signatures")
     first = lake.append(rows(lake, "a"), "silver.signatures", txn="one", since=seen)
     again = lake.append(rows(lake, "a"), "silver.signatures", txn="one")
     assert (seen, first.version, first.is_new, again.is_new) == (0, 1, True, False)
-    assert lake.made("silver.signatures") == 1
+    assert lake.ensure("silver.signatures") == 1
 
 
 def test_a_folder_needs_a_file_system(lake: Lakehouse) -> None:
