@@ -161,8 +161,8 @@ def test_measured_rate_of_a_full_filter(num_texts: int, fp_rate: float) -> None:
     [
         ({"mode": "old_both"}, "nearest: old-both"),
         ({"mode": "naive-both"}, "no mode 'naive-both'"),
-        ({"min_ngram": 0}, "the smaller first"),
-        ({"min_ngram": 21}, "the smaller first"),
+        ({"min_ngram": 0}, "the first not above the second"),
+        ({"min_ngram": 21}, "the first not above the second"),
         ({"expected_ngrams": 0}, "must be 1 or more"),
         ({"substring_length": 0}, "must be 1 or more"),
         ({"fp_rate": 0.0}, "between 0 and 1"),
