@@ -17,7 +17,7 @@ export HF_DATASETS_OFFLINE := 1
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-dedup bench-peers bench-gpu oracle oracle-dedup oracle-ingest oracle-model scales reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-dedup bench-peers bench-gpu oracle oracle-dedup oracle-export oracle-ingest oracle-model scales reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -94,6 +94,10 @@ oracle: $(STAMP)  ## agreement with DCLM's own decisions: make oracle DIR=folder
 
 oracle-dedup: $(STAMP)  ## recall and precision of near duplicates that are known: make oracle-dedup DIR=folder
 	@$(RUN) lakeloom.jobs.oracle_dedup "$(DIR)"
+
+TOKENIZER ?=
+oracle-export: $(STAMP)  ## one dataset on 1 and 7 partitions, every token: make oracle-export POOL=folder [TOKENIZER=file]
+	@$(RUN) lakeloom.jobs.oracle_export "$(POOL)" $(if $(TOKENIZER),"$(TOKENIZER)")
 
 oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
 	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"
