@@ -26,10 +26,11 @@ from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.oracle_dedup import Check
 from lakeloom.lakehouse.errors import LakeloomError
 from lakeloom.lakehouse.ids import shuffle_key
+from lakeloom.lakehouse.members import DTYPES, Tokens
 from lakeloom.lakehouse.order import permuted
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.session import SparkConfig, spark
-from lakeloom.lakehouse.shards import DTYPES, Manifest, ShardReader, Tokens
+from lakeloom.lakehouse.shards import Manifest, ShardReader
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tokens import Tokenizer
 
