@@ -26,7 +26,7 @@ BIN, JSON = "bin", "json.gz"
 EXTS = (BIN, JSON)
 # Of DCLM's shards: shard and index, and any name of the sample after them.
 _DCLM_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}\.json\.gz")
-_DIGITS = 12  # bytes of JSON that an id takes at most: ten digits, a comma and a blank
+DIGITS = 12  # bytes of JSON that an id takes at most: ten digits, a comma and a blank
 
 
 @dataclass(frozen=True)
@@ -101,18 +101,28 @@ def _members(path: Path) -> Iterator[tarfile.TarInfo]:
 
 def tokens(content: bytes, form: Form, where: str) -> Tokens:
     """The sequence of a json.gz member; BadInput unless it is a JSON list of seq_len ids that the dtype holds."""
-    unpacker, most = zlib.decompressobj(31), _DIGITS * form.seq_len + 2
-    try:
-        listed = unpacker.decompress(content, most)
-        found: object = json.loads(listed)
-    except (zlib.error, ValueError, RecursionError) as error:
-        raise BadInput(f"{where}: no JSON list in gzip: {error}") from error
-    if not unpacker.eof or unpacker.unused_data:
-        raise BadInput(f"{where}: more than {most} bytes of JSON, or something behind them")
-    if not isinstance(found, list) or any(type(one) is not int for one in found):
-        raise BadInput(f"{where}: not a list of whole numbers")
+    found = _listed(content, form.seq_len, where)
     if len(found) != form.seq_len:
         raise BadInput(f"{where}: {len(found)} tokens, expected {form.seq_len}")
     if found and not 0 <= min(found) <= max(found) <= int(np.iinfo(form.kind).max):
         raise BadInput(f"{where}: token ids from {min(found)} to {max(found)} don't fit {form.dtype}")
     return np.array(found, form.kind)
+
+
+def count(content: bytes, most: int, where: str) -> int:
+    """Tokens of a json.gz member, at most so many; BadInput unless it is a JSON list of whole numbers."""
+    return len(_listed(content, most, where))
+
+
+def _listed(content: bytes, most: int, where: str) -> list[int]:
+    """The numbers of a JSON list in gzip that has so many at most: no more than they can take is unpacked."""
+    unpacker, most_bytes = zlib.decompressobj(31), DIGITS * most + 2
+    try:
+        found: object = json.loads(unpacker.decompress(content, most_bytes))
+    except (zlib.error, ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: no JSON list in gzip: {error}") from error
+    if not unpacker.eof or unpacker.unused_data:
+        raise BadInput(f"{where}: more than {most_bytes} bytes of JSON, or something behind them")
+    if not isinstance(found, list) or any(type(one) is not int for one in found):
+        raise BadInput(f"{where}: not a list of whole numbers")
+    return found
