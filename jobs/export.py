@@ -13,7 +13,6 @@ The folder has its name when it is complete, after the counts of tokens and docu
 import logging
 import shutil
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
@@ -21,18 +20,18 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import choose, export_tasks, fit_tokenizer
+from lakeloom.jobs import choose, fit_tokenizer, sequences
 from lakeloom.jobs.choose import ChooseConfig
-from lakeloom.jobs.export_tasks import PLACED, Placement
+from lakeloom.jobs.export_tasks import Placement
+from lakeloom.jobs.scratch import stored
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.members import BIN, EXTS, smallest
-from lakeloom.lakehouse.packing import PACKED, TOKENISED, Packing
+from lakeloom.lakehouse.packing import Packing
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.shard_writer import Accounting, begin, publish, write_holdout
-from lakeloom.lakehouse.shards import DatasetFacts, Manifest, Shard, listed
-from lakeloom.lakehouse.sources import WebDatasetSource
+from lakeloom.lakehouse.shards import DatasetFacts, Manifest, Shard
 from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import table
 from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig
@@ -144,7 +143,8 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     shutil.copyfile(plan.tokenizer.path, aside / tokenizer_file)
     corpus = lake.read(_CORPUS, plan.source.version).where(F.col("corpus_id") == plan.corpus_id)
     train = corpus.where(F.col("split") == choose.TRAIN).select("doc_id", "text")
-    packed = _packed(train, plan, aside / tokenizer_file, aside / "packed")
+    rows = sequences.packed(train, plan.packing, aside / tokenizer_file, plan.tokenizer.sha)
+    packed = stored(rows, aside / "packed")
     counts, starts = _counts(packed, plan)
     shards = _shards(packed, plan, cfg, starts, aside)
     facts = _facts(cfg, plan, tokenizer_file, shards)
@@ -157,26 +157,17 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     publish(aside, plan.folder, facts, counts, shards)
 
 
-def _packed(documents: DataFrame, plan: _Plan, tokenizer: Path, scratch: Path) -> DataFrame:
-    """Sequences by cell and index, and a row of totals for each cell; computed once, into `scratch`."""
-    tokenise = partial(export_tasks.tokenise, plan.packing, tokenizer, plan.tokenizer.sha)
-    tokenised = documents.mapInArrow(tokenise, ddl(TOKENISED))
-    cells = tokenised.repartition("cell").sortWithinPartitions("cell", "key", "part")
-    cells.mapInArrow(plan.packing.packed, ddl(PACKED)).write.parquet(str(scratch))
-    return documents.sparkSession.read.schema(ddl(PACKED)).parquet(str(scratch))
-
-
 def _counts(packed: DataFrame, plan: _Plan) -> tuple[Accounting, list[int]]:
     """Tokens and documents of all cells, and the number of sequences before each cell (last: of all)."""
     remainder = F.sum(F.when(F.col("index").isNull(), F.octet_length("tokens")))
     totals = (F.count("index").alias("sequences"), F.sum("tokens_in").alias("tokens"))
     more = (F.sum("num_documents").alias("documents"), remainder.alias("remainder"), F.sum("num_pads").alias("pads"))
     cells = {row["cell"]: row for row in packed.groupBy("cell").agg(*totals, *more).collect()}
-    sequences = [cells[cell]["sequences"] if cell in cells else 0 for cell in range(plan.packing.num_cells)]
+    per_cell = [cells[cell]["sequences"] if cell in cells else 0 for cell in range(plan.packing.num_cells)]
     found = {name: sum(row[name] for row in cells.values()) for name in ("tokens", "documents", "remainder", "pads")}
     left = found["remainder"] // plan.packing.itemsize
     counts = Accounting(found["tokens"], left, found["documents"], found["pads"])
-    return counts, list(accumulate(sequences, initial=0))
+    return counts, list(accumulate(per_cell, initial=0))
 
 
 def _shards(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int], aside: Path) -> list[Shard]:
@@ -184,18 +175,8 @@ def _shards(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int]
     if not starts[-1]:
         raise Incomplete(f"dataset {cfg.choose.dataset!r} fills no sequence of {plan.packing.seq_len} tokens")
     placement = Placement(tuple(starts[:-1]), starts[-1], cfg.shard_sequences, cfg.seed)
-    sequences = packed.where(F.col("index").isNotNull()).select("cell", "index", "tokens")
-    placed = sequences.mapInArrow(placement.place, ddl(PLACED))
-    by_shard = placed.repartition("shard").sortWithinPartitions("shard", "place")
-    packed.sparkSession.dataSource.register(WebDatasetSource)
-    shape: dict[str, str | int] = {
-        "seq_len": plan.packing.seq_len,
-        "dtype": plan.packing.dtype,
-        "pad": plan.packing.pad,
-    }
-    options = {**shape, "members": cfg.members, "owner": plan.export_id}
-    by_shard.write.format("webdataset").mode("append").options(**options).save(str(aside / _WRITTEN))
-    shards = list(listed(aside / _WRITTEN))
+    options = {"members": cfg.members, "owner": plan.export_id}
+    shards = list(sequences.saved(packed, plan.packing, placement, aside / _WRITTEN, **options))
     for shard in shards:
         (aside / _WRITTEN / f"{shard.shard}.tar").rename(aside / f"{shard.shard}.tar")
     return shards
