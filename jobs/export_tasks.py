@@ -3,16 +3,20 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.order import permuted
 from lakeloom.lakehouse.packing import Packing
 from lakeloom.lakehouse.tokens import Tokenizer
+
+_PART_BYTES = 8 << 20
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -31,7 +35,16 @@ def _tokenizer(path: Path, sha: str) -> Tokenizer:
 def tokenise(packing: Packing, tokenizer: Path, sha: str, batches: Batches) -> Batches:
     """Documents (doc_id, text) to rows of packing.TOKENISED."""
     for batch in batches:
-        yield packing.tokenised(batch, _tokenizer(tokenizer, sha))
+        for part in _parts(batch):
+            yield packing.tokenised(part, _tokenizer(tokenizer, sha))
+
+
+def _parts(batch: pa.RecordBatch) -> Batches:
+    """A batch in parts of some _PART_BYTES of text: ids and their copies take several times the text's memory."""
+    sizes = pc.fill_null(pc.binary_length(batch.column("text")), 0).to_numpy(zero_copy_only=False)
+    ends = np.cumsum(sizes, dtype=np.int64) // _PART_BYTES
+    for start, end in pairwise([0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(batch)]):
+        yield batch.slice(start, end - start)
 
 
 @dataclass(frozen=True)

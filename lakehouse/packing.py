@@ -94,6 +94,9 @@ class Packing:
     def tokenised(self, batch: pa.RecordBatch, tokenizer: Tokenizer) -> pa.RecordBatch:
         """Documents (doc_id, text) to rows of TOKENISED, in their order."""
         documents = with_eot(tokenizer.encode_batch(batch.column("text")), tokenizer.eot)
+        largest = int(documents.values.max(initial=0))
+        if largest > np.iinfo(self._kind).max:
+            raise BadInput(f"token id {largest} doesn't fit {self.dtype}; nothing can be packed")
         keys = [shuffle_key(self.seed, doc_id) for doc_id in batch.column("doc_id").to_pylist()]
         cells = np.array([int.from_bytes(key[:8], "big") % self.num_cells for key in keys], np.int32)
         owner, part, offsets = _parts(documents.offsets)

@@ -1,13 +1,16 @@
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakeloom.lakehouse.errors import BadInput
 from lakeloom.lakehouse.packing import PACKED, TOKENISED, Packing, pack, with_eot
-from lakeloom.lakehouse.tokens import Encoded, Tokenizer, train_sentencepiece
+from lakeloom.lakehouse.tokens import EOT, Encoded, Tokenizer, train_sentencepiece
 
 IDS = st.lists(st.integers(1, 70_000), max_size=40)
 
@@ -89,6 +92,18 @@ def test_tokenised_rows_are_the_documents_with_eot(tmp_path_factory: pytest.Temp
     assert reversed_rows[::-1] == found
     other = Packing(5, num_cells=3, seed=2, dtype=tokenizer.dtype).tokenised(batch, tokenizer).to_pylist()
     assert [row["key"] for row in other] != [row["key"] for row in found]
+
+
+def test_an_id_over_the_dtypes_limit_is_named(tmp_path: Path) -> None:
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({EOT: 0, "a": 1, "b": 70_000}, unk_token="a"))  # noqa: S106
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    words.save(str(tmp_path / "words.json"))
+    tokenizer = Tokenizer.load(tmp_path / "words.json")
+    batch = pa.RecordBatch.from_pydict({"doc_id": ["a"], "text": ["a b"]})
+    with pytest.raises(BadInput, match="token id 70000 doesn't fit uint16"):
+        Packing(5, num_cells=1, seed=1, dtype="uint16").tokenised(batch, tokenizer)
+    (row,) = Packing(5, num_cells=1, seed=1, dtype=tokenizer.dtype).tokenised(batch, tokenizer).to_pylist()
+    assert np.frombuffer(row["tokens"], "<u4").tolist() == [1, 70_000, 0]
 
 
 def test_a_long_document_is_several_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
