@@ -102,7 +102,7 @@ oracle-dedup: $(STAMP)  ## recall and precision of near duplicates that are know
 	@$(RUN) lakeloom.jobs.oracle_dedup "$(DIR)"
 
 oracle-export: $(STAMP)  ## one dataset on 1 and 7 partitions, every token: make oracle-export POOL=folder [TOKENIZER=file]
-	@$(RUN) lakeloom.jobs.oracle_export "$(POOL)" $(if $(TOKENIZER),"$(TOKENIZER)")
+	@$(RUN) lakeloom.jobs.oracle_export "$(POOL)" "$(TOKENIZER)" $(ARGS)
 
 oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
 	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"

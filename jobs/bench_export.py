@@ -39,10 +39,10 @@ _SHARD, _CELLS, _SEED = 8192, 8, 0
 _BATCH, _STEPS = 256, 40
 
 
-def reference(tokenizer: Tokenizer, given: Sequence[str]) -> tuple[float, Line]:
+def reference(tokenizer: Tokenizer, given: Sequence[str], megabytes: float = _REFERENCE_MB) -> tuple[float, Line]:
     """MB/s of the tokenizers package on one core; BadInput unless its ids are ours on every text."""
     plain = tokenizers.Tokenizer.from_file(str(tokenizer.path))
-    some = list(altered(given, _REFERENCE_MB))
+    some = list(altered(given, megabytes))
     megabytes = sum(len(text.encode()) for text in some) / 1e6
     started = time.process_time()
     found = plain.encode_batch(some, add_special_tokens=False)

@@ -1,4 +1,4 @@
-"""make oracle-export POOL=folder [TOKENIZER=file]: one dataset on 1 and on 7 partitions, and every token accounted for.
+"""make oracle-export POOL=folder [TOKENIZER=file] [ARGS=export.leftovers=pad]: a dataset on 1 and on 7 partitions.
 
 The folder's archives are ingested and curated by the recipe raw, once. For each number of partitions the documents
 then come in another order, in files of their own, to a lakehouse of their own, and are exported there. Exit 1 where the
@@ -90,13 +90,17 @@ def exports(source: Lakehouse, root: Path, words: Sequence[str], partitions: Seq
 
 @dataclass(frozen=True)
 class Streams:
-    """Tokens of the documents, tokenised here one batch after the other: of each cell, in the order of packing."""
+    """Tokens of the documents, tokenised here one batch after the other: of each cell, in the order of packing.
+
+    With leftovers=pad each is filled up with the dataset's pad.
+    """
 
     cells: tuple[Tokens, ...]
     num_documents: int
+    num_pads: int = 0
 
     @classmethod
-    def of(cls, lake: Lakehouse, cfg: ExportConfig, tokenizer: Tokenizer) -> "Streams":
+    def of(cls, lake: Lakehouse, cfg: ExportConfig, tokenizer: Tokenizer, pad: int) -> "Streams":
         found: list[list[tuple[bytes, Tokens]]] = [[] for _ in range(cfg.num_cells)]
         rows = lake.read(_DOCUMENTS).where("dropped_by is null and num_chars > 0").select("doc_id", "text")
         for batch in _batches((row["doc_id"], row["text"]) for row in rows.toLocalIterator()):
@@ -108,11 +112,16 @@ class Streams:
                 found[int.from_bytes(key[:8], "big") % cfg.num_cells].append((key, joined))
         empty = np.empty(0, np.uint32)
         cells = [np.concatenate([empty, *[ids for _, ids in sorted(cell, key=lambda one: one[0])]]) for cell in found]
-        return cls(tuple(cells), sum(map(len, found)))
+        fills = [-len(cell) % (cfg.context + 1) if pad >= 0 else 0 for cell in cells]
+        filled = [
+            np.append(cell, np.full(fill, pad)).astype(np.uint32) for cell, fill in zip(cells, fills, strict=True)
+        ]
+        return cls(tuple(filled), sum(map(len, found)), sum(fills))
 
     @property
     def num_tokens(self) -> int:
-        return sum(map(len, self.cells))
+        """Without pads."""
+        return sum(map(len, self.cells)) - self.num_pads
 
 
 def _batches(rows: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
@@ -172,8 +181,9 @@ def checks(one: Exported, first: Exported, streams: Streams) -> list[Check]:
               is_same),
         Check(f"documents packed {on}, and with text", one.report.rows_in, streams.num_documents),
         Check(f"tokens in {on}, and of the documents with their ends", int(facts["tokens_in"]), streams.num_tokens),
-        Check(f"tokens out and left over {on}, and in", num_tokens + int(facts["tokens_remainder"]),
-              int(facts["tokens_in"])),
+        Check(f"tokens out and left over {on}, and in with pads", num_tokens + int(facts["tokens_remainder"]),
+              int(facts["tokens_in"]) + int(facts["num_pads"])),
+        Check(f"pads {on}, and room in the cells' last sequences", int(facts["num_pads"]), streams.num_pads),
         Check(f"tokens left over {on}, and of the documents' cells", int(facts["tokens_remainder"]), left),
         Check(f"sequences {on} that are the documents' tokens, of all", read_back(reader, streams, one.cfg.seed),
               num_sequences),
@@ -191,7 +201,7 @@ def compare(session: SparkSession, root: Path, console: Console, overrides: Sequ
         if streams is None:
             dataset = one.manifest.dataset
             tokenizer = Tokenizer.load(one.manifest.folder / dataset.tokenizer_file)
-            streams = Streams.of(source, one.cfg, tokenizer)
+            streams = Streams.of(source, one.cfg, tokenizer, dataset.pad)
             said = f"{streams.num_documents:,} documents, {streams.num_tokens:,} tokens of {tokenizer.kind}"
             console.print(f"{said} {tokenizer.sha[:16]}, {dataset.num_sequences:,} sequences", markup=False)
         holds &= show(console, checks(one, first, streams))
@@ -206,10 +216,10 @@ def show(console: Console, found: Sequence[Check]) -> bool:
     return all(check.holds for check in found)
 
 
-def main(folder: str, tokenizer: str) -> int:
+def main(folder: str, tokenizer: str, words: Sequence[str]) -> int:
     """Print the counts and the checks; the exit code."""
     named = [f"tokenizer.path={config.quoted(str(Path(tokenizer).absolute()))}", "tokenizer=file"] if tokenizer else []
-    overrides = [f"pool={Path(folder).absolute()}", *named]
+    overrides = [f"pool={Path(folder).absolute()}", *named, *words]
     with TemporaryDirectory(prefix="lakeloom-oracle-") as scratch:
         session = spark(config.build(SparkConfig, "spark", config.tree([f"lakehouse.root={scratch}"])))
         holds = compare(session, Path(scratch), Console(width=120), overrides)
@@ -219,10 +229,10 @@ def main(folder: str, tokenizer: str) -> int:
 
 if __name__ == "__main__":
     try:
-        if len(sys.argv) not in (2, 3) or not sys.argv[1]:
-            sys.stderr.write("usage: make oracle-export POOL=folder [TOKENIZER=file]\n")
+        if len(sys.argv) < 2 or not sys.argv[1]:
+            sys.stderr.write("usage: make oracle-export POOL=folder [TOKENIZER=file] [ARGS=export.leftovers=pad]\n")
             sys.exit(2)
-        sys.exit(main(sys.argv[1], (sys.argv[2:] or [""])[0]))
+        sys.exit(main(sys.argv[1], (sys.argv[2:] or [""])[0], sys.argv[3:]))
     except LakeloomError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         sys.exit(error.exit_code)

@@ -87,7 +87,7 @@ def write_shard(
 
 
 def _header(name: str, num_bytes: int) -> bytes:
-    """A member's block as tarfile writes it, with no time or owner; its own way took three quarters of a shard's time."""
+    """A member's block as tarfile writes it, which took three quarters of a shard's time; with no time or owner."""
     named, size = name.encode("ascii").ljust(_NAME.stop, b"\0"), f"{num_bytes:011o}".encode()
     checksum = f"{_SUM + sum(named) + sum(size):06o}".encode()
     return named + _EMPTY[_NAME.stop : _SIZE.start] + size + _EMPTY[_SIZE.stop : _CHECK.start] + checksum + _END

@@ -14,7 +14,13 @@ from lakeloom.jobs.oracle_export import Streams
 from lakeloom.lakehouse.tokens import Tokenizer
 from tests.lakehouse.test_warc import PROSE, archive
 
-WORDS = ("tokenizer.vocab_size=300", "export.context=16", "export.shard_sequences=40", "export.num_cells=3")
+WORDS = (
+    "tokenizer.vocab_size=300",
+    "export.context=16",
+    "export.shard_sequences=40",
+    "export.num_cells=3",
+    "export.leftovers=pad",
+)
 
 
 @pytest.fixture
@@ -33,7 +39,7 @@ def test_it_holds_on_archives_and_not_on_other_tokens(spark: SparkSession, folde
     source, words = oracle_export.prepare(spark, tmp_path, [f"pool={folder}", *WORDS])
     first, one = oracle_export.exports(source, tmp_path, words, [1, 3])
     tokenizer = Tokenizer.load(one.manifest.folder / one.manifest.dataset.tokenizer_file)
-    streams = Streams.of(source, one.cfg, tokenizer)
+    streams = Streams.of(source, one.cfg, tokenizer, one.manifest.dataset.pad)
     screen = io.StringIO()
     assert oracle_export.show(Console(file=screen, width=200), oracle_export.checks(one, first, streams))
     assert "ok   documents packed on 3 partitions, and with text: 36 and 36" in screen.getvalue()
