@@ -78,7 +78,7 @@ bench-filters: $(STAMP)  ## pages a second of the filters: kernels, language id,
 bench-dedup: $(STAMP)  ## speed and growth of dedup on any texts: make bench-dedup DIR=folder [MB=1000]
 	@$(RUN) lakeloom.jobs.bench_dedup "$(DIR)" $(MB)
 
-bench-export: $(STAMP)  ## text to ids to shards to batches: make bench-export DIR=folder TOKENIZER=tokenizer.json [MB=300]
+bench-export: $(STAMP)  ## text to ids to shards to batches: make bench-export DIR=folder TOKENIZER=tokenizer.json [MB=1000]
 	@TOKENIZERS_PARALLELISM=false $(RUN) lakeloom.jobs.bench_export "$(DIR)" "$(TOKENIZER)" $(MB)
 
 bench-peers:  ## rensa, datasketch and datatrove in .bench, to be measured beside it

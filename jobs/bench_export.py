@@ -1,4 +1,4 @@
-"""make bench-export DIR=folder TOKENIZER=file [MB=300]: megabytes a second and core, from text to shards to batches.
+"""make bench-export DIR=folder TOKENIZER=file [MB=1000]: megabytes a second and core, from text to shards to batches.
 
 Measured in CPU time of all processes, on the texts of a folder (.jsonl.zst files whose lines have a `text`), altered
 until there are so many megabytes. Asked for: GPT-NeoX's ids and packed sequences through Spark at 25 MB of text a
@@ -134,9 +134,9 @@ def main(place: str, tokenizer: str, megabytes: float) -> int:
 
 if __name__ == "__main__":
     try:
-        megabytes = sys.argv[3] if len(sys.argv) > 3 else "300"
+        megabytes = sys.argv[3] if len(sys.argv) > 3 else "1000"
         if len(sys.argv) < 3 or not all(sys.argv[1:3]) or not megabytes.isdecimal() or not int(megabytes):
-            raise ConfigError("usage: make bench-export DIR=folder TOKENIZER=tokenizer.json [MB=300]")
+            raise ConfigError("usage: make bench-export DIR=folder TOKENIZER=tokenizer.json [MB=1000]")
         sys.exit(main(sys.argv[1], sys.argv[2], int(megabytes)))
     except LakeloomError as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
