@@ -28,6 +28,13 @@ EXTS = (BIN, JSON)
 _DCLM_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}\.json\.gz")
 DIGITS = 12  # bytes of JSON that an id takes at most: ten digits, a comma and a blank
 
+BLOCK = tarfile.BLOCKSIZE
+# Where name, size and checksum stand in a header (POSIX ustar), one without them, and what it adds to the checksum.
+_NAME, _SIZE, _CHECK = slice(0, 100), slice(124, 135), slice(148, 154)
+_EMPTY = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
+_END = _EMPTY[_CHECK.stop :]
+_SUM = sum(_EMPTY) - sum(_EMPTY[_SIZE]) - sum(_EMPTY[_CHECK.start : _CHECK.stop + 2]) + 8 * ord(" ")
+
 
 @dataclass(frozen=True)
 class Form:
@@ -68,8 +75,37 @@ def member(form: Form, shard: int, index: int, sequence: npt.NDArray[np.unsigned
     return f"{shard:08d}_{index:08d}_{name}.{JSON}", gzip.compress(listed, compresslevel=6, mtime=0)
 
 
-def places(path: Path, form: Form, shard: int) -> Iterator[tuple[int, int]]:
+def header(name: str, num_bytes: int) -> bytes:
+    """A member's block as tarfile writes it, which took three quarters of a shard's time; with no time or owner."""
+    named, size = name.encode("ascii").ljust(_NAME.stop, b"\0"), f"{num_bytes:011o}".encode()
+    checksum = f"{_SUM + sum(named) + sum(size):06o}".encode()
+    return named + _EMPTY[_NAME.stop : _SIZE.start] + size + _EMPTY[_SIZE.stop : _CHECK.start] + checksum + _END
+
+
+def places(path: Path, form: Form, shard: int, number: int) -> list[tuple[int, int]]:
     """Offset and size of each member of one of our own tars, in order; BadInput where one is not as it must be."""
+    if form.ext == BIN and _is_regular(path, form, shard, number):
+        stride = _stride(form)
+        return [(BLOCK + index * stride, form.num_bytes) for index in range(number)]
+    return list(_found(path, form, shard))
+
+
+def _stride(form: Form) -> int:
+    return BLOCK + form.num_bytes + -form.num_bytes % BLOCK
+
+
+def _is_regular(path: Path, form: Form, shard: int, number: int) -> bool:
+    """Whether a tar is byte by byte what we write around so many sequences: five times as fast as tarfile."""
+    end = number * _stride(form)
+    if path.stat().st_size != end + 2 * BLOCK + -(end + 2 * BLOCK) % tarfile.RECORDSIZE:
+        return False
+    content = np.memmap(path, np.uint8, "r")
+    headers = content[:end].reshape(number, _stride(form))[:, :BLOCK]
+    expected = (header(f"{shard:08d}_{index:08d}.{BIN}", form.num_bytes) for index in range(number))
+    return headers.tobytes() == b"".join(expected) and not content[end:].any()
+
+
+def _found(path: Path, form: Form, shard: int) -> Iterator[tuple[int, int]]:
     for index, one in enumerate(_members(path)):
         if form.ext == BIN:
             expected = f"{shard:08d}_{index:08d}.{BIN}"

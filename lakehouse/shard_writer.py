@@ -20,18 +20,11 @@ import zstandard
 
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
-from lakeloom.lakehouse.members import BIN, Form
+from lakeloom.lakehouse.members import BIN, BLOCK, Form
 from lakeloom.lakehouse.shards import DATASET, MANIFEST, DatasetFacts, Shard
 
 MARK = ".export"  # names the export that a folder aside belongs to
 HOLDOUT = "holdout.jsonl.zst"
-
-_BLOCK = tarfile.BLOCKSIZE
-# Where name, size and checksum stand in a header (POSIX ustar), one without them, and what it adds to the checksum.
-_NAME, _SIZE, _CHECK = slice(0, 100), slice(124, 135), slice(148, 154)
-_EMPTY = tarfile.TarInfo().tobuf(tarfile.USTAR_FORMAT)
-_END = _EMPTY[_CHECK.stop :]
-_SUM = sum(_EMPTY) - sum(_EMPTY[_SIZE]) - sum(_EMPTY[_CHECK.start : _CHECK.stop + 2]) + 8 * ord(" ")
 
 
 @dataclass(frozen=True)
@@ -75,22 +68,15 @@ def write_shard(
             if len(sequence) != seq_len:
                 raise BadInput(f"{name}: sequence {count - 1} has {len(sequence)} tokens, expected {seq_len}")
             member, content = members.member(form, number, count - 1, sequence)
-            file.write(_header(member, len(content)) + content + bytes(-len(content) % _BLOCK))
+            file.write(members.header(member, len(content)) + content + bytes(-len(content) % BLOCK))
             num_pads += int((sequence == pad).sum()) if pad >= 0 else 0
-        file.write(bytes(2 * _BLOCK))
+        file.write(bytes(2 * BLOCK))
         file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
     with aside.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     num_bytes = aside.stat().st_size
     aside.replace(folder / f"{name}.tar")
     return Shard(name, count, count * seq_len, num_bytes, sha256, seq_len, dtype, ext, num_pads)
-
-
-def _header(name: str, num_bytes: int) -> bytes:
-    """A member's block as tarfile writes it, which took three quarters of a shard's time; with no time or owner."""
-    named, size = name.encode("ascii").ljust(_NAME.stop, b"\0"), f"{num_bytes:011o}".encode()
-    checksum = f"{_SUM + sum(named) + sum(size):06o}".encode()
-    return named + _EMPTY[_NAME.stop : _SIZE.start] + size + _EMPTY[_SIZE.stop : _CHECK.start] + checksum + _END
 
 
 def begin(folder: Path, export_id: str) -> Path:

@@ -218,7 +218,7 @@ def _check_shard(shard: Shard, path: Path, seq_len: int) -> None:
 
 def places(path: Path, shard: Shard) -> list[tuple[int, int]]:
     """Offset and size of every sequence in a tar; BadInput where a member is not what the manifest promises."""
-    found = list(members.places(path, shard.form, shard.number))
+    found = members.places(path, shard.form, shard.number, shard.num_sequences)
     if len(found) != shard.num_sequences:
         raise BadInput(f"{path}: {len(found)} sequences, the manifest says {shard.num_sequences}")
     return found

@@ -14,7 +14,7 @@ from lakeloom.jobs.choose import ChooseConfig
 from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.export_tasks import Placement
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
-from lakeloom.lakehouse.ids import doc_id, identity, shuffle_key
+from lakeloom.lakehouse.ids import Json, doc_id, identity, shuffle_key
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.shards import Manifest, ShardReader
@@ -194,7 +194,7 @@ def test_other_forms_are_other_datasets_of_the_same_tokens(
 ) -> None:
     cfg, folder = exported
     reader = ShardReader(Manifest.load(folder))
-    sizes = {"seq_len": 17, "num_cells": 3, "seed": 3, "dtype": "uint16"}
+    sizes: dict[str, Json] = {"seq_len": 17, "num_cells": 3, "seed": 3, "dtype": "uint16"}
     named = identity("export", 1, choose.identify(lake, cfg.choose), tokenizer.sha, sizes, 50, 10**6)
     assert reader.manifest.dataset.export_id == named  # as it was before there were forms
     facts = export.run(lake.spark, replace(cfg, members="json.gz")).facts

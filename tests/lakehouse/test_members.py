@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput
 from lakeloom.lakehouse.members import Form
+from lakeloom.lakehouse.shard_writer import write_shard
 
 FORM = Form(4, "uint16", "json.gz")
 DTYPE = st.sampled_from(["uint16", "uint32"])
@@ -89,7 +90,7 @@ def member(**facts: object) -> tarfile.TarInfo:
         (member(type=tarfile.DIRTYPE), "is no file but a link, a device or a folder"),
     ],
 )
-@pytest.mark.parametrize("places", [members.foreign_places, lambda path: members.places(path, FORM, 0)])
+@pytest.mark.parametrize("places", [members.foreign_places, lambda path: members.places(path, FORM, 0, 1)])
 def test_members_that_are_no_sequences_are_refused(
     tmp_path: Path, one: tarfile.TarInfo, said: str, places: Callable[[Path], object]
 ) -> None:
@@ -108,3 +109,22 @@ def test_a_tar_that_ends_early_is_refused(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1800])
     with pytest.raises(BadInput, match="no readable tar"):
         list(members.foreign_places(path))
+
+
+@settings(deadline=None, max_examples=20)
+@given(number=st.integers(0, 30), seq_len=st.integers(1, 700), dtype=DTYPE)
+def test_members_are_where_tarfile_finds_them(
+    tmp_path_factory: pytest.TempPathFactory, number: int, seq_len: int, dtype: str
+) -> None:
+    folder, form = tmp_path_factory.mktemp("tar"), Form(seq_len, dtype)
+    sequences = np.arange(number * seq_len, dtype=np.uint32).reshape(number, seq_len) % 65_000
+    write_shard(folder, 3, sequences, seq_len=seq_len, dtype=dtype)
+    path = folder / "shard_00000003.tar"
+    with tarfile.open(path) as tar:
+        expected = [(one.offset_data, one.size) for one in tar]
+    assert members.places(path, form, 3, number) == expected
+    assert members.places(path, form, 3, number + 1) == expected  # told otherwise, it looks
+    content = bytearray(path.read_bytes())
+    content[-1] = 1
+    path.write_bytes(content)
+    assert members.places(path, form, 3, number) == expected
