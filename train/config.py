@@ -71,8 +71,11 @@ class TrainConfig:
     models: str  # folder under which the model's own folder is made
     seed: int
     seeds: int  # models, one after another: of seed, seed + 1, ...
+    start: str | None  # folder of the model or checkpoint to begin with; null: a new model
+    decay: str  # of the learning rate after the warm-up: cosine, linear
     tracking_uri: str | None  # MLflow store; null: only losses.jsonl
     experiment: str
+    registered_model: str | None  # name in MLflow whose next version the model is; null: none
     nproc: int | None  # processes on this machine; null: one a GPU, or two on a CPU that has two cores
     threads: int | None  # CPU threads a process; null: cores / nproc
     device: str  # auto, cpu, cuda
@@ -104,6 +107,12 @@ class ImportModelConfig:
     dataset: str
     tokens: int
     models: str
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(one.isalnum() or one in "._-" for one in self.name):
+            raise ConfigError(
+                f"import_model.name={self.name!r}: letters, digits, '.', '_' and '-' only; it names a folder"
+            )
 
 
 def load(path: Path) -> TrainConfig:

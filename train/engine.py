@@ -178,7 +178,7 @@ class Engine:
         return State(weights, moments, self.num_updates)
 
     def restore(self, state: State) -> None:
-        """Go on from a state; the objective must have been made with its weights."""
+        """Go on from a state; the objective must have been made with its weights. Without moments AdamW begins anew."""
         from deepspeed.utils import (
             lazy_init_hp_params_optimizer_state,
             safe_set_full_fp32_param,
@@ -186,6 +186,8 @@ class Engine:
         )
 
         self.num_updates = state.num_updates
+        if not state.moments:  # of another trainer
+            return
         optimizer = self._deepspeed.optimizer.optimizer
         for flat in optimizer.param_groups[0]["params"]:
             zeros = {moment: torch.zeros_like(flat) for moment in _MOMENTS}

@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
-from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import Manifest
-from lakeloom.train import attention
+from lakeloom.train import attention, optim, start
 from lakeloom.train.config import ModelConfig, TrainConfig
 from lakeloom.train.loss import MAX_LOGITS
 from lakeloom.train.scales import TOKENS_PER_PARAMETER
@@ -41,6 +41,7 @@ class Plan:
     max_micro: int | None  # sequences that a GPU's memory holds in a micro-step; None on a CPU
     num_steps: int
     train_id: str
+    start: start.Start | None  # None: a new model
 
     @property
     def name(self) -> str:
@@ -98,6 +99,8 @@ def make(cfg: TrainConfig) -> Plan:
     """Work out a run; whatever is wrong with the request is a ConfigError, with broken data a BadInput."""
     manifest = Manifest.load(Path(cfg.dataset))
     device, precision = _machine(cfg)
+    if cfg.decay not in optim.DECAYS:
+        raise unknown("decay", cfg.decay, optim.DECAYS, "train.decay")
     compiled = _compilation(cfg, device, precision)
     model = cfg.scale.model(manifest.dataset.vocab_size)
     _check_fit(model, manifest)
@@ -105,14 +108,18 @@ def make(cfg: TrainConfig) -> Plan:
     _check_saves(cfg, num_steps)
     scale = asdict(cfg.scale)
     decisive = {name: scale[name] for name in ("global_batch", "warmup", "lr", "cooldown_lr", "weight_decay", "z_loss")}
-    train_id = identity("train", manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision)
+    begun = start.find(Path(cfg.start), model, manifest.dataset.tokenizer_sha) if cfg.start else None
+    parts: list[Json] = [manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision]
+    parts += [{"start": begun.model_sha}] if begun else []
+    parts += [{"decay": cfg.decay}] if cfg.decay != "cosine" else []
+    train_id = identity("train", *parts)
     nproc = cfg.nproc or _processes(device)
     memory = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else None
     # Values of four bytes take twice the room.
     room = memory if memory is None or precision == "bf16" else memory // 2
     kernel, chunk = cfg.attention, cfg.loss_chunk
     most = largest_micro(model, room, compiled, nproc, kernel=kernel, chunk=chunk) if room else None
-    plan = Plan(cfg, manifest, model, device, precision, compiled, nproc, most, num_steps, train_id)
+    plan = Plan(cfg, manifest, model, device, precision, compiled, nproc, most, num_steps, train_id, begun)
     plan.split(plan.nproc)
     return plan
 
