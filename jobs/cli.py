@@ -76,6 +76,7 @@ JOBS: dict[str, Job] = {
     "funnel": Job("funnel", "FunnelConfig", "how many pages each step of a recipe dropped"),
     "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
     "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
+    "plan": Job("plan", "PlanConfig", "what a scale asks for: pages, tokens, core-hours, GPU-hours, storage, cost"),
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
 }  # fmt: skip
 
