@@ -36,7 +36,7 @@ def tokenise(packing: Packing, tokenizer: Path, sha: str, batches: Batches) -> B
     """Documents (doc_id, text) to rows of packing.TOKENISED."""
     for batch in batches:
         for part in _parts(batch):
-            yield packing.tokenised(part, _tokenizer(tokenizer, sha))
+            yield packing.in_parts(packing.tokenised(part, _tokenizer(tokenizer, sha)))
 
 
 def _parts(batch: pa.RecordBatch) -> Batches:

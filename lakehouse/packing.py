@@ -20,7 +20,7 @@ from lakeloom.lakehouse.tokens import Encoded, Tokenizer
 
 Ids = npt.NDArray[np.unsignedinteger]
 
-# A long document is several rows, in parts of _PART tokens, so that no row is larger than 4 MB; its first has part 0.
+# In the shuffle a long document is several rows, so that none is larger than 4 MB; the first has part 0.
 TOKENISED = pa.schema(
     [("cell", pa.int32()), ("key", pa.binary()), ("part", pa.int32()), ("num_tokens", pa.int64()),
      ("tokens", pa.binary())]
@@ -87,6 +87,10 @@ class Packing:
         """Bytes of a token."""
         return self._kind.itemsize
 
+    def cell(self, key: bytes) -> int:
+        """The part of the corpus that a document of this shuffle key is packed in."""
+        return int.from_bytes(key[:8], "big") % self.num_cells
+
     @property
     def _kind(self) -> "np.dtype[np.unsignedinteger]":
         return np.dtype(self.dtype).newbyteorder("<")
@@ -98,15 +102,31 @@ class Packing:
         if largest > np.iinfo(self._kind).max:
             raise BadInput(f"token id {largest} doesn't fit {self.dtype}; nothing can be packed")
         keys = [shuffle_key(self.seed, doc_id) for doc_id in batch.column("doc_id").to_pylist()]
-        cells = np.array([int.from_bytes(key[:8], "big") % self.num_cells for key in keys], np.int32)
-        owner, part, offsets = _parts(documents.offsets)
+        cells = np.array([self.cell(key) for key in keys], np.int32)
         return pa.RecordBatch.from_arrays(
             [
-                pa.array(cells[owner]),
-                pa.array(keys, pa.binary()).take(pa.array(owner)),
+                pa.array(cells),
+                pa.array(keys, pa.binary()),
+                pa.array(np.zeros(len(keys), np.int32)),
+                pa.array(np.diff(documents.offsets)),
+                binary(documents.values.astype(self._kind), documents.offsets),
+            ],
+            schema=TOKENISED,
+        )
+
+    def in_parts(self, documents: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows of TOKENISED, long documents in parts of _PART tokens."""
+        lengths = documents.column("num_tokens").to_numpy()
+        if lengths.max(initial=0) <= _PART:
+            return documents
+        owner, part, offsets = _parts(np.append(0, np.cumsum(lengths)))
+        return pa.RecordBatch.from_arrays(
+            [
+                documents.column("cell").take(pa.array(owner)),
+                documents.column("key").take(pa.array(owner)),
                 pa.array(part),
                 pa.array(np.diff(offsets)),
-                binary(documents.values.astype(self._kind), offsets),
+                binary(joined_values(documents.column("tokens"), self._kind), offsets),
             ],
             schema=TOKENISED,
         )

@@ -20,6 +20,7 @@ import zstandard
 
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.members import BIN, BLOCK, Form
 from lakeloom.lakehouse.shards import DATASET, MANIFEST, DatasetFacts, Shard
 
@@ -106,9 +107,16 @@ def write_holdout(folder: Path, documents: Iterable[Mapping[str, str]], max_byte
     return count
 
 
-def publish(aside: Path, folder: Path, facts: DatasetFacts, accounting: Accounting, shards: Sequence[Shard]) -> None:
-    """Write dataset.json and, last, the manifest; then give the folder its name."""
-    described = asdict(facts) | asdict(accounting)
+def publish(
+    aside: Path,
+    folder: Path,
+    facts: DatasetFacts,
+    accounting: Accounting,
+    shards: Sequence[Shard],
+    **more: Json,
+) -> None:
+    """Write dataset.json (with what `more` there is to say) and, last, the manifest; then give the folder its name."""
+    described = asdict(facts) | asdict(accounting) | more
     (aside / DATASET).write_text(json.dumps(described, indent=1) + "\n", "utf-8")
     reveal(aside, folder, shards)
 
