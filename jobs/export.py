@@ -20,8 +20,9 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import choose, export_tasks, fit_tokenizer
+from lakeloom.jobs import choose, corpora, export_tasks, fit_tokenizer
 from lakeloom.jobs.choose import ChooseConfig
+from lakeloom.jobs.corpora import Corpus
 from lakeloom.jobs.export_tasks import PLACED, WRITTEN, Placement
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.lakehouse.ids import identity
@@ -30,7 +31,7 @@ from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.shard_writer import Accounting, begin, publish, write_holdout
 from lakeloom.lakehouse.shards import DatasetFacts, Manifest, Shard
-from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import table
 from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig
 
@@ -52,6 +53,7 @@ class ExportConfig:
     num_cells: int
     shard_sequences: int
     holdout_max_bytes: int
+    mix: str = ""  # a dataset that mix made, instead of choose's
 
     def __post_init__(self) -> None:
         for name in ("context", "num_cells", "shard_sequences"):
@@ -63,8 +65,7 @@ class _Plan(NamedTuple):
     """What one export is made of, and where it goes."""
 
     export_id: str
-    corpus_id: str
-    source: Commit
+    corpus: Corpus
     tokenizer: Tokenizer
     packing: Packing
     folder: Path
@@ -92,24 +93,30 @@ def run(spark: SparkSession, cfg: ExportConfig) -> Report:
         "tokens_remainder": counts.tokens_remainder,
         "was_there": int(not is_new),
     }
-    versions = {_CORPUS: plan.source.version, _SHARDS: commit.version}
+    versions = {_CORPUS: plan.corpus.source.version, _SHARDS: commit.version}
     return Report("export", counts.num_documents, counts.num_documents, versions=versions, facts=facts)
 
 
 def _plan(lake: Lakehouse, cfg: ExportConfig) -> _Plan:
-    corpus_id = choose.identify(lake, cfg.choose)
-    source = choose.find(lake, corpus_id)
-    if source is None:
-        raise ConfigError(
-            f"dataset {cfg.choose.dataset!r} of pool {cfg.choose.pool.name!r} isn't chosen yet from its documents "
-            "as they are now; run lakeloom choose with the same settings first"
-        )
+    corpus = corpora.mixed(lake, cfg.mix) if cfg.mix else _chosen(lake, cfg.choose)
     tokenizer = Tokenizer.load(fit_tokenizer.find(lake, cfg.choose.pool.name, cfg.tokenizer))
     packing = Packing(cfg.context + 1, cfg.num_cells, cfg.seed, tokenizer.dtype)
     sizes = (cfg.shard_sequences, cfg.holdout_max_bytes)
-    export_id = identity("export", _VERSION, corpus_id, tokenizer.sha, asdict(packing), *sizes)
-    folder = lake.folder("shards") / f"{cfg.choose.dataset}-{export_id[:12]}"
-    return _Plan(export_id, corpus_id, source, tokenizer, packing, folder)
+    export_id = identity("export", _VERSION, corpus.corpus_id, tokenizer.sha, asdict(packing), *sizes)
+    folder = lake.folder("shards") / f"{corpus.dataset}-{export_id[:12]}"
+    return _Plan(export_id, corpus, tokenizer, packing, folder)
+
+
+def _chosen(lake: Lakehouse, cfg: ChooseConfig) -> Corpus:
+    """The dataset that choose's settings name."""
+    corpus_id = choose.identify(lake, cfg)
+    source = choose.find(lake, corpus_id)
+    if source is None:
+        raise ConfigError(
+            f"dataset {cfg.dataset!r} of pool {cfg.pool.name!r} isn't chosen yet from its documents "
+            "as they are now; run lakeloom choose with the same settings first"
+        )
+    return Corpus(corpus_id, source, cfg.dataset, cfg.recipe.name, cfg.recipe.hash, cfg.pool.name)
 
 
 def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
@@ -117,7 +124,7 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     aside = begin(plan.folder, plan.export_id)
     tokenizer_file = f"tokenizer{plan.tokenizer.path.suffix}"
     shutil.copyfile(plan.tokenizer.path, aside / tokenizer_file)
-    corpus = lake.read(_CORPUS, plan.source.version).where(F.col("corpus_id") == plan.corpus_id)
+    corpus = lake.read(_CORPUS, plan.corpus.source.version).where(F.col("corpus_id") == plan.corpus.corpus_id)
     train = corpus.where(F.col("split") == choose.TRAIN).select("doc_id", "text")
     packed = _packed(train, plan, aside / tokenizer_file, aside / "packed")
     counts, starts = _counts(packed, plan)
@@ -155,7 +162,7 @@ def _counts(packed: DataFrame, plan: _Plan) -> tuple[Accounting, list[int]]:
 def _written(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int], aside: Path) -> list[Shard]:
     """The shards, in order; the driver gets one row for each."""
     if not starts[-1]:
-        raise Incomplete(f"dataset {cfg.choose.dataset!r} fills no sequence of {plan.packing.seq_len} tokens")
+        raise Incomplete(f"dataset {plan.corpus.dataset!r} fills no sequence of {plan.packing.seq_len} tokens")
     placement = Placement(tuple(starts[:-1]), starts[-1], cfg.shard_sequences, cfg.seed)
     sequences = packed.where(F.col("index").isNotNull()).select("cell", "index", "tokens")
     placed = sequences.mapInArrow(placement.place, ddl(PLACED))
@@ -166,12 +173,12 @@ def _written(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int
 
 def _facts(cfg: ExportConfig, plan: _Plan, tokenizer_file: str, shards: list[Shard]) -> DatasetFacts:
     return DatasetFacts(
-        name=cfg.choose.dataset,
+        name=plan.corpus.dataset,
         export_id=plan.export_id,
-        corpus_id=plan.corpus_id,
-        recipe=cfg.choose.recipe.name,
-        recipe_hash=cfg.choose.recipe.hash,
-        pool=cfg.choose.pool.name,
+        corpus_id=plan.corpus.corpus_id,
+        recipe=plan.corpus.recipe,
+        recipe_hash=plan.corpus.recipe_hash,
+        pool=plan.corpus.pool,
         tokenizer_sha=plan.tokenizer.sha,
         tokenizer_file=tokenizer_file,
         vocab_size=plan.tokenizer.vocab_size,
@@ -181,7 +188,7 @@ def _facts(cfg: ExportConfig, plan: _Plan, tokenizer_file: str, shards: list[Sha
         num_tokens=sum(shard.num_tokens for shard in shards),
         seed=cfg.seed,
         source_table=_CORPUS,
-        source_version=plan.source.version,
+        source_version=plan.corpus.source.version,
     )
 
 

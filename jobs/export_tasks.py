@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass
-from functools import cache
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -11,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.order import permuted
 from lakeloom.lakehouse.packing import Packing
 from lakeloom.lakehouse.shard_writer import shard_name, write_shard
-from lakeloom.lakehouse.tokens import Tokenizer
+from lakeloom.lakehouse.tokens import loaded
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -34,19 +33,10 @@ WRITTEN = pa.schema(
 )
 
 
-@cache
-def _tokenizer(path: Path, sha: str) -> Tokenizer:
-    """Loaded once a worker process; every executor must see the same file."""
-    tokenizer = Tokenizer.load(path)
-    if tokenizer.sha != sha:
-        raise ConfigError(f"{path} has SHA-256 {tokenizer.sha} here, {sha} where the export started")
-    return tokenizer
-
-
 def tokenise(packing: Packing, tokenizer: Path, sha: str, batches: Batches) -> Batches:
     """Documents (doc_id, text) to rows of packing.TOKENISED."""
     for batch in batches:
-        yield packing.tokenised(batch, _tokenizer(tokenizer, sha))
+        yield packing.tokenised(batch, loaded(tokenizer, sha))
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ SAMPLE_GENERATOR = 1
 _S3_LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role, or FSSPEC_S3_ANON=true for none"
 _WARC = re.compile(r"\.(warc|wet|arc|wacz)(\.[^/]*)?$", re.IGNORECASE)
 _JSONL = re.compile(r"\.(jsonl|ndjson)(\.(gz|zst|zstd))?$", re.IGNORECASE)
+_TEXTS = re.compile(r"\.((jsonl|ndjson)(\.(gz|zst|zstd))?|parquet)$", re.IGNORECASE)
 _SLICE = re.compile(r"(\d*):(\d*)")
 _SNAPSHOT = re.compile(r"CC-MAIN-\d{4}[\w-]*")
 
@@ -71,6 +72,13 @@ def list_files(pool: PoolConfig, root: Path) -> list[SourceFile]:
     if not chosen:
         raise ConfigError(f"pool {pool.name!r}: files={pool.files!r} selects none of its {len(listed)} files")
     return sorted(chosen[: pool.max_files] if pool.max_files else chosen, key=lambda file: file.path)
+
+
+def text_files(place: str) -> list[SourceFile]:
+    """JSON lines and Parquet files of a folder or an address, sorted by path, that need not be a pool."""
+    _without_secrets("the place", place)
+    pool = PoolConfig(place, "JSON lines or Parquet", place, snapshot="", base="", files="", max_files=0, max_pages=0)
+    return sorted(_folder(pool, _TEXTS), key=lambda file: file.path)
 
 
 def sample_folder(pool: PoolConfig, root: Path) -> Path:
