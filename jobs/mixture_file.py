@@ -16,8 +16,8 @@ from lakeloom.lakehouse.pools import SourceFile, text_files
 def load(file: str, rows: Sequence[object], inputs: Sequence[str]) -> tuple[Source, ...]:
     """The sources of the file, or of the rows. ConfigError where neither or both are given, or what is in them."""
     if bool(file) == bool(rows):
-        both = "both" if file else "neither"
-        raise ConfigError(f"mix.file=mixture.yaml or mix.sources=[...] says what is mixed; {both} was given")
+        given = "both were given" if file else "neither was given"
+        raise ConfigError(f"mix.file=mixture.yaml or mix.sources=[...] says what is mixed; {given}")
     if not file:
         return mixture.parse(_only(rows, inputs), "mix.sources")
     config = _loaded(Path(file))
