@@ -14,7 +14,7 @@ import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, mix, shares
+from lakeloom.jobs import cli, mix, report_facts, shares
 from lakeloom.jobs.mix import MixConfig
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, LakeloomError
 from lakeloom.lakehouse.report import Report
@@ -80,10 +80,10 @@ def run(lake: Lakehouse, data: Path, *words: str) -> Report:
 
 def thirds(folder: Path) -> str:
     """Three sources by weight."""
-    return (
-        f"mix.sources=[{{name: web, files: {folder}/web, weight: 0.5}}, "
-        f"{{name: wiki, files: {folder}/wiki, weight: 0.3}}, {{name: notes, files: {folder}/notes.parquet, column: body, weight: 0.2}}]"
+    web, wiki = (
+        f"{{name: {name}, files: {folder}/{name}, weight: {share}}}" for name, share in (("web", 0.5), ("wiki", 0.3))
     )
+    return f"mix.sources=[{web}, {wiki}, {{name: notes, files: {folder}/notes.parquet, column: body, weight: 0.2}}]"
 
 
 def is_held(text: str) -> bool:
@@ -163,6 +163,11 @@ def test_a_mix_by_weights_is_made_once_and_exported_whole(lake: Lakehouse, data:
     with zstandard.open(folder / "holdout.jsonl.zst", "rt", encoding="utf-8") as file:
         held = {json.loads(line)["doc_id"] for line in file}
     assert held == {doc_id for doc_id, (split, _) in wanted.items() if split == "holdout"}
+
+    (dataset,) = report_facts.datasets(lake, [("ours", facts.export_id)])  # on the page of lakeloom report
+    assert dataset.steps == report.sheets[0]
+    said = f"{report.facts['train']} to train, {report.facts['holdout']} held out"
+    assert {"mix of": "notes, web, wiki", "documents": said}.items() <= dict(dataset.facts).items()
 
 
 def export(lake: Lakehouse, data: Path) -> Report:
