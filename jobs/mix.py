@@ -70,6 +70,11 @@ class MixConfig:
         return Limits(self.tokens, self.allow_repeats, self.max_epochs)
 
 
+def check(cfg: MixConfig) -> None:
+    """Refuse a wrong mixture before a session is made."""
+    mixture_file.load(cfg.file, cfg.sources, cfg.inputs)
+
+
 def run(spark: SparkSession, cfg: MixConfig) -> Report:
     """Append the mixed documents once, with their split. Rows out are documents that are in it, each counted once."""
     sources = mixture_file.load(cfg.file, cfg.sources, cfg.inputs)

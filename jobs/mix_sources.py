@@ -12,10 +12,11 @@ from pyspark.sql import functions as F
 
 from lakeloom.jobs import corpora, text_files
 from lakeloom.jobs.mixture import Source
-from lakeloom.lakehouse.errors import ConfigError, LakeloomError, unknown
+from lakeloom.lakehouse import pools
+from lakeloom.lakehouse.errors import ConfigError, LakeloomError, raised_by_worker, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import SourceFile
-from lakeloom.lakehouse.pools import text_files as listed
+from lakeloom.lakehouse.shards import MANIFEST
 from lakeloom.lakehouse.store import Lakehouse, newest
 from lakeloom.lakehouse.tables import TABLES
 
@@ -40,8 +41,9 @@ def open_source(lake: Lakehouse, source: Source) -> Opened:
         return kinds[source.kind](lake, source)
     except LakeloomError as error:
         raise type(error)(f"source {source.name!r}: {error}") from error
-    except PySparkException as error:  # on a cluster elsewhere nothing is looked at before
-        raise ConfigError(f"source {source.name!r}: {str(error).strip().splitlines()[0]}") from error
+    except PySparkException as error:  # an executor's, or on a cluster elsewhere that of a wrong name
+        ours = raised_by_worker(str(error)) or ConfigError(str(error).strip().splitlines()[0])
+        raise type(ours)(f"source {source.name!r}: {ours}") from error
 
 
 def _dataset(lake: Lakehouse, source: Source) -> Opened:
@@ -112,10 +114,15 @@ def _files(lake: Lakehouse, source: Source) -> Opened:
 
 
 def _listed(lake: Lakehouse, place: str) -> tuple[SourceFile, ...]:
-    """Files of a folder that is no Delta table: those of one may be of any version."""
+    """Files of texts: a Delta table's may be of any version, and beside shards of tokens lies what is held out."""
     if "://" not in place and (Path(place).expanduser() / "_delta_log").is_dir():
         raise ConfigError(f"{place} is a Delta table; say table: {place}")
-    return tuple(listed(place))
+    files = pools.text_files(place)
+    if any(file.path.rpartition("/")[2] == MANIFEST for file in files):
+        raise ConfigError(
+            f"{place} holds a {MANIFEST}: shards of tokens; name the texts, or the dataset, of which it is"
+        )
+    return tuple(files)
 
 
 def _opened(lake: Lakehouse, source: Source, files: tuple[SourceFile, ...]) -> Opened:

@@ -20,7 +20,7 @@ from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.pools import SourceFile
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.sources import WarcDataSource
-from lakeloom.lakehouse.streams import open_file, open_stream
+from lakeloom.lakehouse.streams import GONE, open_file, open_stream
 
 Batches = Iterator[pa.RecordBatch]
 
@@ -35,7 +35,7 @@ _BATCH_BYTES, _BATCH_ROWS = 16 << 20, 1000
 def identity(spark: SparkSession, files: Sequence[SourceFile]) -> list[Json]:
     """Path, size and SHA-256 of each file, by path: all bytes are read, on the executors."""
     rows = _tasks(spark, files).mapInArrow(_hashes, ddl(_HASHES))
-    return [[row["path"], row["num_bytes"], row["sha256"]] for row in rows.orderBy("path").toLocalIterator()]
+    return [[row["path"], row["num_bytes"], row["sha256"]] for row in rows.orderBy("path").collect()]
 
 
 def documents(spark: SparkSession, files: Sequence[SourceFile], column: str) -> DataFrame:
@@ -69,7 +69,11 @@ def _of_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
 
 def _hashes(batches: Batches) -> Batches:
     for path, address in _paths(batches):
-        with open_stream(address) as stream:
+        try:
+            stream = open_stream(address)
+        except GONE as error:
+            raise BadInput(f"{address} can't be read: {type(error).__name__}: {error}") from error
+        with stream:
             sha, size = hashlib.sha256(), 0
             while block := stream.read(1 << 20):
                 sha.update(block)

@@ -77,8 +77,16 @@ def list_files(pool: PoolConfig, root: Path) -> list[SourceFile]:
 def text_files(place: str) -> list[SourceFile]:
     """JSON lines and Parquet files of a folder or an address, sorted by path, that need not be a pool."""
     _without_secrets("the place", place)
-    pool = PoolConfig(place, "JSON lines or Parquet", place, snapshot="", base="", files="", max_files=0, max_pages=0)
-    return sorted(_folder(pool, _TEXTS), key=lambda file: file.path)
+    if "://" not in place and not Path(place).expanduser().exists():
+        raise ConfigError(f"{place} doesn't exist; give a folder, a file or an address")
+    pool = PoolConfig(place, "texts", place, snapshot="", base="", files="", max_files=0, max_pages=0)
+    found = _remote(pool) if "://" in place else _walk(pool)
+    chosen = [file for file in found if _TEXTS.search(file.path)]
+    if not chosen:
+        raise ConfigError(f"{place}: none of its {len(found)} files is named .jsonl, .jsonl.gz, .jsonl.zst or .parquet")
+    if len(chosen) < len(found):
+        log.warning("%s: %s files of other names left out", place, len(found) - len(chosen))
+    return sorted(chosen, key=lambda file: file.path)
 
 
 def sample_folder(pool: PoolConfig, root: Path) -> Path:

@@ -14,9 +14,11 @@ import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, mix, report_facts, shares
+from lakeloom.jobs import cli, mix, mix_sources, report_facts, shares
 from lakeloom.jobs.mix import MixConfig
+from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, LakeloomError
+from lakeloom.lakehouse.pools import SourceFile
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.shards import Manifest
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
@@ -248,10 +250,12 @@ def test_a_source_that_changed_is_another_mix(lake: Lakehouse, data: Path, tmp_p
 @pytest.mark.parametrize(
     ("sources", "kind", "said"),
     [
-        ("{name: a, files: DATA/nowhere, epochs: 1}", ConfigError, "source 'a': pool path .* doesn't exist"),
+        ("{name: a, files: DATA/nowhere, epochs: 1}", ConfigError, "source 'a': .*nowhere doesn't exist"),
         ("{name: a, files: TMP/empty, epochs: 1}", ConfigError, "source 'a' has no document: .* gave 2 bad_json"),
         ("{name: a, files: TMP/none, epochs: 1}", ConfigError, "source 'a' has no document: .* gave no records"),
         ("{name: a, files: DATA/table, epochs: 1}", ConfigError, "is a Delta table; say table:"),
+        ("{name: a, files: TMP/tokens.json, epochs: 1}", ConfigError, "none of its 1 files is named .jsonl"),
+        ("{name: a, files: TMP/shards, epochs: 1}", ConfigError, "holds a manifest.jsonl: shards of tokens"),
         ("{name: a, files: TMP/bad.parquet, epochs: 1}", BadInput, "bad.parquet: no readable Parquet file"),
         ("{name: a, files: DATA/notes.parquet, epochs: 1}", BadInput, "no column 'text' of texts; it has body string"),
         ("{name: a, table: DATA/web, epochs: 1}", ConfigError, "source 'a': no Delta table in"),
@@ -273,6 +277,8 @@ def test_odd_sources_publish_nothing(
     for name, text in (("empty", "{\n[\n"), ("none", "")):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.jsonl").write_text(text)
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "shards/manifest.jsonl").write_text('{"shard": "shard_00000000", "num_sequences": 1}')
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     facts = {"name": "x", "dataset_url": "s3://x/", "tokenized": True, "tokenizer": "EleutherAI/gpt-neox-20b"}
     (tmp_path / "tokens.json").write_text(json.dumps(facts))
@@ -282,6 +288,12 @@ def test_odd_sources_publish_nothing(
         run(lake, data, f"mix.sources=[{words}]")
     assert "\n" not in str(caught.value)
     assert not lake.exists("gold.corpus") and not lake.exists("gold.mixes")
+
+
+def test_a_file_that_is_gone_is_named(lake: Lakehouse) -> None:
+    gone = Source("a", "files", "x", "epochs", 1.0, files=(SourceFile("x.jsonl", "/nowhere/x.jsonl", 1),))
+    with pytest.raises(BadInput, match=r"source 'a': /nowhere/x\.jsonl can't be read: FileNotFoundError"):
+        mix_sources.open_source(lake, gone)
 
 
 def test_odd_settings_are_config_errors(data: Path, spark: SparkSession) -> None:
