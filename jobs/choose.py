@@ -5,8 +5,9 @@ the same under every recipe. So the datasets of a pool hold out the same pages, 
 A cluster with held-out pages gives one of them (of the smallest hash) to the holdout and nothing to train; any
 other gives its representative to train. With or without clusters, no training document has a held-out text.
 Documents without text are left out. With choose.decontaminated, contaminated ones are, too, or lose what they have of
-evaluation items; a cluster whose representative is left out gives nothing to train, since its members are alike. With
-cut.methods, what repeats inside the documents is cut out of them.
+evaluation items; a cluster whose representative is left out gives nothing to train, since its members are alike (by
+address they may not be). With cut.methods, what repeats inside the training documents is cut out of them; a held-out
+document that represents no cluster stays whole, as what is cut of others says nothing of it.
 """
 
 import logging

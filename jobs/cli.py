@@ -53,6 +53,12 @@ JOBS: dict[str, Job] = {
         "fit_classifier", "FitClassifierConfig", "train a fastText classifier of pages from two tables", has_check=True
     ),
     "export": Job("export", "ExportConfig", "tokenise, pack and shuffle a dataset into webdataset shards"),
+    "verify_export": Job(
+        "verify_export", "VerifyExportConfig", "all tokens of a dataset against its manifest", needs_spark=False
+    ),
+    "import_dataset": Job(
+        "import_dataset", "ImportDatasetConfig", "a dataset that DCLM's tools tokenised, for train", needs_spark=False
+    ),
     "train": Job("train", "TrainConfig", "train a scale's model on exported shards (DeepSpeed)", needs_spark=False),
     "train_order": Job(
         "train_order", "TrainOrderConfig", "which sequences the steps of a training run see", needs_spark=False
@@ -71,6 +77,7 @@ JOBS: dict[str, Job] = {
     "funnel": Job("funnel", "FunnelConfig", "how many pages each step of a recipe dropped"),
     "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
     "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
+    "plan": Job("plan", "PlanConfig", "what a scale asks for: pages, tokens, core-hours, GPU-hours, storage, cost"),
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
 }  # fmt: skip
 

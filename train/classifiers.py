@@ -6,13 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakeloom.lakehouse.ids import identity
-from lakeloom.train import tracking
+from lakeloom.train import registration, tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput
-
-_FOLDER = "model"
 
 
 @dataclass(frozen=True)
@@ -50,24 +48,16 @@ def register(uri: str, experiment: str, classifier: Classifier) -> tuple[str, st
     with tracking.Tracker(store, run_id):  # which ends the run, as failed if it did
         store.log_batch(run_id, params=params, metrics=metrics)
         store.log_inputs(run_id, [_input(table) for table in classifier.tables])
-        store.log_artifact(run_id, str(classifier.file), _FOLDER)
-        version = _version(store, run_id, f"{made.info.artifact_uri}/{_FOLDER}", classifier)
+        store.log_artifact(run_id, str(classifier.file), registration.FOLDER)
+        version = _version(store, run_id, f"{made.info.artifact_uri}/{registration.FOLDER}", classifier)
     return run_id, version
 
 
 def _version(store: "MlflowClient", run_id: str, source: str, classifier: Classifier) -> str:
-    """A new version of the registered model, made on first use."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        store.create_registered_model(classifier.name)
-    except MlflowException as error:
-        if error.error_code != "RESOURCE_ALREADY_EXISTS":
-            raise
     tags = {"sha256": classifier.sha}
     for table in classifier.tables:
         tags |= {table.label: f"{table.table}@{table.version}", f"{table.label}_where": table.where}
-    return str(store.create_model_version(classifier.name, source, run_id=run_id, tags=tags).version)
+    return registration.version(store, classifier.name, source, run_id, tags)
 
 
 def _input(table: TableVersion) -> "DatasetInput":

@@ -71,8 +71,11 @@ class TrainConfig:
     models: str  # folder under which the model's own folder is made
     seed: int
     seeds: int  # models, one after another: of seed, seed + 1, ...
+    start: str | None  # folder of the model or checkpoint to begin with; null: a new model
+    decay: str  # of the learning rate after the warm-up: cosine, linear
     tracking_uri: str | None  # MLflow store; null: only losses.jsonl
     experiment: str
+    registered_model: str | None  # name in MLflow whose next version the model is; null: none
     nproc: int | None  # processes on this machine; null: one a GPU, or two on a CPU that has two cores
     threads: int | None  # CPU threads a process; null: cores / nproc
     device: str  # auto, cpu, cuda
@@ -81,7 +84,7 @@ class TrainConfig:
     compile: str  # off, blocks, model; auto: blocks on a GPU, off on a CPU
     attention: str  # auto, flash, cudnn, efficient, math
     loss_chunk: int | None  # tokens whose logits are in memory at a time; null: by the device
-    zero_stage: int  # 1, 2
+    zero_stage: int  # 1, 2, 3
     allow_repeats: bool  # more than one epoch
     verify: bool  # compare each shard's SHA-256 when it is first read
     validations: int  # measurements of bits per byte on held-out documents, the last at the end
@@ -104,6 +107,12 @@ class ImportModelConfig:
     dataset: str
     tokens: int
     models: str
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(one.isalnum() or one in "._-" for one in self.name):
+            raise ConfigError(
+                f"import_model.name={self.name!r}: letters, digits, '.', '_' and '-' only; it names a folder"
+            )
 
 
 def load(path: Path) -> TrainConfig:

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import cast
@@ -19,10 +19,10 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from lakeloom.lakehouse.errors import Incomplete
+from lakeloom.lakehouse.errors import BadInput, Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import ShardReader
-from lakeloom.train import checkpoint, optim, saves, tracking, validation
+from lakeloom.train import checkpoint, described, optim, registration, saves, tracking, validation
 from lakeloom.train import plan as planning
 from lakeloom.train.config import TrainConfig
 from lakeloom.train.data import Batches
@@ -73,7 +73,7 @@ def run(cfg: TrainConfig) -> TrainResult:
 
 def _start(plan: Plan, world: World, held: Validation | None) -> Run:
     decoder, newest = Decoder(plan.model), saves.newest(plan)
-    state, facts = (checkpoint.load(newest), checkpoint.manifest(newest) or {}) if newest else (None, {})
+    state, facts = _saved(plan, newest)
     _check_nodes(plan, world, cast("int", facts.get("step", 0)))
     if state is None:
         decoder.initialize(plan.cfg.seed)
@@ -87,10 +87,22 @@ def _start(plan: Plan, world: World, held: Validation | None) -> Run:
     if world.rank == 0:
         journal.cut(step)
         uri = plan.cfg.tracking_uri
-        tracker = tracking.start(uri, plan.cfg.experiment, _description(plan, held), str(facts.get("run_id", "")))
+        tracker = tracking.start(uri, plan.cfg.experiment, described.run(plan, held), str(facts.get("run_id", "")))
     log.info("%s: %d parameters, step %d of %d", plan.name, plan.model.num_parameters, step, plan.num_steps)
     last_loss = cast("float", facts.get("loss") or math.nan)
     return Run(plan, world, engine, step, last_loss, tracker, journal, held)
+
+
+def _saved(plan: Plan, newest: Path | None) -> tuple[checkpoint.State | None, dict[str, Json]]:
+    """Where the run stands: its newest checkpoint, else the model that it begins with, else nothing."""
+    if newest is None:
+        return (checkpoint.load(plan.start.folder) if plan.start else None), {}
+    try:
+        return checkpoint.load(newest), checkpoint.manifest(newest) or {}
+    except BadInput as error:
+        raise BadInput(
+            f"{error}; delete {newest}: the same command then goes on from the checkpoint before it, or from the start"
+        ) from error
 
 
 def _check_nodes(plan: Plan, world: World, step: int) -> None:
@@ -113,14 +125,13 @@ def _validation(plan: Plan) -> Validation | None:
 def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
     plan, world, scale = run.plan, run.world, run.plan.cfg.scale
     batches = Batches(ShardReader(plan.manifest, plan.cfg.verify), plan.cfg.seed, scale.global_batch)
-    rate = {"peak": scale.lr, "final": scale.cooldown_lr}
     step, loss, skipped = run.first_step, run.first_loss, 0
     bits: float | None = None
     validated = validation.steps(plan.num_steps, plan.cfg.validations) if run.validation else frozenset[int]()
     with _progress(run) as advance:
         while step < plan.num_steps:
             began = time.perf_counter()
-            lr = optim.learning_rate(step, warmup=scale.warmup, num_steps=plan.num_steps, **rate)
+            lr = _rate(plan, step)
             measured = run.engine.step(batches.batch(step, world.rank, world.size), lr)
             step, skipped = step + 1, skipped + 1 if measured.is_skipped else 0
             loss = loss if measured.is_skipped else measured.loss
@@ -136,6 +147,12 @@ def _steps(run: Run, is_interrupted: Callable[[], bool]) -> TrainResult:
                 run.tracker.end("KILLED")
                 return _result(run, step, loss)
     return _finish(run, loss, bits)
+
+
+def _rate(plan: Plan, step: int) -> float:
+    scale = plan.cfg.scale
+    rates = {"peak": scale.lr, "final": scale.cooldown_lr}
+    return optim.learning_rate(step, warmup=scale.warmup, num_steps=plan.num_steps, decay=plan.cfg.decay, **rates)
 
 
 def _check(run: Run, step: int, measured: Step, skipped: int) -> None:
@@ -162,7 +179,8 @@ def _record(run: Run, step: int, measured: Step, seconds: float, bits: float | N
     named = {"loss": measured.loss, "objective": measured.objective, "grad_norm": measured.grad_norm, "lr": measured.lr}
     measures = {name: value for name, value in named.items() if math.isfinite(value)}
     measures |= {"tokens": step * run.plan.tokens_per_step, "tokens_per_s": tokens_per_s}
-    measures["skipped_steps"] = step - run.engine.num_updates
+    before = run.plan.start.num_updates if run.plan.start else 0
+    measures["skipped_steps"] = step - (run.engine.num_updates - before)
     if bits is not None and math.isfinite(bits):
         measures["bits_per_byte"] = bits
     if run.plan.device == "cuda":
@@ -177,7 +195,7 @@ def _save(run: Run, step: int, loss: float) -> None:
     """Write a checkpoint; all processes take part. Older ones go when it is complete, but those to be kept."""
     plan, state = run.plan, run.engine.state()
     if run.is_writer:
-        checkpoint.save(saves.place(plan, step), state, _config(plan), _facts(run, step, loss))
+        checkpoint.save(saves.place(plan, step), state, described.config(plan), _facts(run, step, loss))
         saves.tidy(plan)
     run.world.any(False)  # nobody goes on, or ends, before the files are there
 
@@ -190,8 +208,11 @@ def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
         if plan.cfg.average:
             _average(run, state, loss, tokenizer)
         facts = {**_facts(run, step, loss), "bits_per_byte": bits}
-        checkpoint.save(plan.folder, state, _config(plan), facts, tokenizer)
+        checkpoint.save(plan.folder, state, described.config(plan), facts, tokenizer)
         saves.clear(plan)
+        if plan.cfg.registered_model:
+            about = described.tags(plan)
+            registration.register(run.tracker, plan.cfg.registered_model, plan.folder, plan.manifest.dataset, about)
     run.world.any(False)  # nobody ends before the files are there
     result = find(plan.folder, plan.train_id, "trained")
     if result is None:
@@ -207,7 +228,10 @@ def _average(run: Run, state: checkpoint.State, loss: float, tokenizer: Path) ->
     all_steps: list[Json] = [*steps, plan.num_steps]
     named: dict[str, Json] = {"name": f"{plan.name}-average{len(all_steps)}"}
     named["train_id"] = identity("average", plan.train_id, all_steps)
-    config, facts = _config(plan) | named | {"average_of_steps": all_steps}, _facts(run, plan.num_steps, loss) | named
+    config, facts = (
+        described.config(plan) | named | {"average_of_steps": all_steps},
+        _facts(run, plan.num_steps, loss) | named,
+    )
     checkpoint.save(saves.average(plan), checkpoint.State(weights, {}, state.num_updates), config, facts, tokenizer)
 
 
@@ -216,39 +240,10 @@ def _result(run: Run, step: int, loss: float) -> TrainResult:
     return TrainResult("stopped", plan.folder, plan.name, plan.train_id, step, tokens, loss, "", run.tracker.run_id)
 
 
-def _config(plan: Plan) -> dict[str, Json]:
-    dataset = plan.manifest.dataset
-    return {
-        "format": 1,
-        "name": plan.name,
-        "train_id": plan.train_id,
-        "model": asdict(plan.model),
-        "scale": asdict(plan.cfg.scale),
-        "seed": plan.cfg.seed,
-        "precision": plan.precision,
-        "num_steps": plan.num_steps,
-        "dataset": asdict(dataset),
-        "tokenizer_sha": dataset.tokenizer_sha,
-        "tokenizer_file": Path(dataset.tokenizer_file).name,
-    }
-
-
 def _facts(run: Run, step: int, loss: float) -> dict[str, Json]:
     plan = run.plan
     named: dict[str, Json] = {"name": plan.name, "train_id": plan.train_id, "run_id": run.tracker.run_id}
     return {**named, "step": step, "tokens": step * plan.tokens_per_step, "loss": loss if math.isfinite(loss) else None}
-
-
-def _description(plan: Plan, held: Validation | None) -> tracking.Description:
-    dataset, scale = plan.manifest.dataset, plan.cfg.scale
-    shape = {f"model.{name}": value for name, value in asdict(plan.model).items()}
-    tags = {"scale": scale.name, "recipe": dataset.recipe, "dataset": dataset.name, "seed": str(plan.cfg.seed)}
-    tags |= {"export_id": dataset.export_id, "train_id": plan.train_id}
-    params: dict[str, object] = {**asdict(scale), **shape, "seed": plan.cfg.seed, "precision": plan.precision}
-    params |= {"num_parameters": plan.model.num_parameters, "num_steps": plan.num_steps, "device": plan.device}
-    if held is not None:  # bits per byte compare where these are equal
-        params |= {"validation_sha256": held.sha256, "validation_bytes": held.num_bytes}
-    return tracking.Description(plan.name, params, tags, dataset)
 
 
 @contextmanager

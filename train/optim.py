@@ -14,9 +14,13 @@ def adamw(parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float)
     return torch.optim.AdamW(parameters, lr=lr, betas=BETAS, eps=EPS, weight_decay=weight_decay, fused=True)
 
 
-def learning_rate(step: int, *, peak: float, final: float, warmup: int, num_steps: int) -> float:
-    """Rate of a step counted from 0: linear up to the peak in `warmup` steps, then half a cosine towards `final`."""
+DECAYS = ("cosine", "linear")
+
+
+def learning_rate(step: int, *, peak: float, final: float, warmup: int, num_steps: int, decay: str = "cosine") -> float:
+    """Rate of a step counted from 0: a line up to `peak` in `warmup` steps, then half a cosine or a line to `final`."""
     if step < warmup:
         return peak * (step + 1) / warmup
     progress = (step - warmup) / (num_steps - warmup)
-    return final + (peak - final) * 0.5 * (1 + math.cos(math.pi * progress))
+    left = 1 - progress if decay == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+    return final + (peak - final) * left

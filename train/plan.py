@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
-from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import Manifest
-from lakeloom.train import attention
+from lakeloom.train import attention, optim, start
 from lakeloom.train.config import ModelConfig, TrainConfig
 from lakeloom.train.loss import MAX_LOGITS
 from lakeloom.train.scales import TOKENS_PER_PARAMETER
@@ -19,11 +19,10 @@ from lakeloom.train.scales import TOKENS_PER_PARAMETER
 _USED = 0.9
 _LOGIT_BYTES = 12  # of each logit of a chunk, with its fp32 copies and the sums of the output matrix's gradient
 
-_ZERO_STAGES = (1, 2)
-# Both seen with DeepSpeed 0.19.8.
+_ZERO_STAGES = (1, 2, 3)
+# Seen with DeepSpeed 0.19.8.
 _ZERO_TRAPS = {
     0: "with bf16 it takes a hidden optimizer step on zero gradients, in fp32 it reports no gradient norm",
-    3: "its compiled graph breaks at every parameter, and what it saves of the optimizer lacks the step count",
 }
 
 
@@ -41,6 +40,7 @@ class Plan:
     max_micro: int | None  # sequences that a GPU's memory holds in a micro-step; None on a CPU
     num_steps: int
     train_id: str
+    start: start.Start | None  # None: a new model
 
     @property
     def name(self) -> str:
@@ -98,6 +98,8 @@ def make(cfg: TrainConfig) -> Plan:
     """Work out a run; whatever is wrong with the request is a ConfigError, with broken data a BadInput."""
     manifest = Manifest.load(Path(cfg.dataset))
     device, precision = _machine(cfg)
+    if cfg.decay not in optim.DECAYS:
+        raise unknown("decay", cfg.decay, optim.DECAYS, "train.decay")
     compiled = _compilation(cfg, device, precision)
     model = cfg.scale.model(manifest.dataset.vocab_size)
     _check_fit(model, manifest)
@@ -105,14 +107,18 @@ def make(cfg: TrainConfig) -> Plan:
     _check_saves(cfg, num_steps)
     scale = asdict(cfg.scale)
     decisive = {name: scale[name] for name in ("global_batch", "warmup", "lr", "cooldown_lr", "weight_decay", "z_loss")}
-    train_id = identity("train", manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision)
+    begun = start.find(Path(cfg.start), model, manifest.dataset.tokenizer_sha) if cfg.start else None
+    parts: list[Json] = [manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision]
+    parts += [{"start": begun.model_sha}] if begun else []
+    parts += [{"decay": cfg.decay}] if cfg.decay != "cosine" else []
+    train_id = identity("train", *parts)
     nproc = cfg.nproc or _processes(device)
     memory = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else None
     # Values of four bytes take twice the room.
     room = memory if memory is None or precision == "bf16" else memory // 2
     kernel, chunk = cfg.attention, cfg.loss_chunk
     most = largest_micro(model, room, compiled, nproc, kernel=kernel, chunk=chunk) if room else None
-    plan = Plan(cfg, manifest, model, device, precision, compiled, nproc, most, num_steps, train_id)
+    plan = Plan(cfg, manifest, model, device, precision, compiled, nproc, most, num_steps, train_id, begun)
     plan.split(plan.nproc)
     return plan
 
@@ -141,8 +147,12 @@ def _compilation(cfg: TrainConfig, device: str, precision: str) -> str:
         raise ConfigError(f"train.loss_chunk={cfg.loss_chunk}: a chunk has one token or more")
     if cfg.zero_stage not in _ZERO_STAGES:
         reason = _ZERO_TRAPS.get(cfg.zero_stage, "DeepSpeed has no such stage")
-        raise ConfigError(f"train.zero_stage={cfg.zero_stage}: {reason}; use 1 or 2")
-    return ("blocks" if device == "cuda" else "off") if cfg.compile == "auto" else cfg.compile
+        raise ConfigError(f"train.zero_stage={cfg.zero_stage}: {reason}; use 1, 2 or 3")
+    if cfg.zero_stage == 3 and cfg.compile not in ("auto", "off"):
+        raise ConfigError(
+            f"train.compile={cfg.compile}: under zero_stage=3 its graph breaks at every parameter; use off"
+        )
+    return ("blocks" if device == "cuda" and cfg.zero_stage < 3 else "off") if cfg.compile == "auto" else cfg.compile
 
 
 def _processes(device: str) -> int:

@@ -14,8 +14,11 @@ from lakeloom.train.config import TrainConfig, checked
 _RUN: dict[str, object] = {
     "seed": 0,
     "seeds": 1,
+    "start": None,
+    "decay": "cosine",
     "tracking_uri": None,
     "experiment": "scratch",
+    "registered_model": None,
     "nproc": 1,
     "threads": None,
     "device": "auto",

@@ -1,15 +1,20 @@
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from lakeloom.evaluate import core, scores, tasks
 from lakeloom.evaluate.compare import differences
 from lakeloom.evaluate.config import EvaluateConfig
 from lakeloom.evaluate.scores import Score
+from lakeloom.jobs import cli
 from lakeloom.lakehouse.errors import BadInput, ConfigError
-from lakeloom.train import tracking
+from lakeloom.lakehouse.tokens import Tokenizer
+from lakeloom.train import checkpoint, openlm, tracking
+from lakeloom.train.config import ImportModelConfig
 
 
 @pytest.fixture
@@ -166,3 +171,22 @@ def test_a_broken_file_of_scores_is_named(tmp_path: Path) -> None:
         scores.load(file)
     with pytest.raises(ConfigError, match="no evaluations; run: lakeloom evaluate"):
         scores.of_model(tmp_path)
+
+
+def test_a_model_of_dclms_trainer_is_scored_like_ours(
+    config: Callable[..., EvaluateConfig], tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    """The same weights under open_lm's names, imported, get the scores that they get as ours."""
+    ours = config()
+    weights = checkpoint.load(Path(ours.model)).weights
+    shape = json.loads((Path(ours.model) / "config.json").read_text("utf-8"))["model"]
+    names = {"embedding": "tok_embeddings", "blocks": "layers", "qkv": "in_proj", "gate_up": "w12", "down": "w3"}
+    names |= {"final_norm": "norm", "out": "out_proj"}
+    state = {".".join(names.get(part, part) for part in name.split(".")): value for name, value in weights.items()}
+    torch.save({"state_dict": state}, tmp_path / "epoch_5.pt")
+    scale = replace(cli.load("train", "scale=test", "train.dataset=x").scale, **shape)
+    models = str(tmp_path / "imported")
+    theirs = ImportModelConfig(scale, str(tmp_path / "epoch_5.pt"), str(tokenizer.path), "theirs", "dclm", 1000, models)
+    found = core.run(config(model=str(openlm.run(theirs))))
+    expected = {one.task: one.value for one in core.run(ours).scores}
+    assert {one.task: one.value for one in found.scores} == pytest.approx(expected, abs=1e-6)

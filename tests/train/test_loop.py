@@ -198,6 +198,40 @@ def test_a_full_disk_costs_nothing_that_was_saved(
     assert loop.run(cfg).model_sha == whole.model_sha
 
 
+def test_a_checkpoint_that_was_damaged_is_named_with_the_way_on(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    whole, cfg = loop.run(make_config(models=str(tmp_path / "whole"))), make_config(save_every=4, keep=2)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_finish", lambda *_: pytest.fail("a machine that dies at the end"))
+        with pytest.raises(pytest.fail.Exception):
+            loop.run(cfg)
+    newest = saves.place(plan.make(cfg), 8)
+    weights = bytearray((newest / checkpoint.WEIGHTS).read_bytes())
+    weights[-1] ^= 1
+    (newest / checkpoint.WEIGHTS).write_bytes(weights)
+    with pytest.raises(BadInput, match=r"SHA-256 differs from the manifest's; delete .*step_00000008: .*before it"):
+        loop.run(cfg)
+    shutil.rmtree(newest)
+    assert loop.run(cfg).model_sha == whole.model_sha
+
+
+def test_a_model_is_a_version_that_cites_its_data(make_config: MakeConfig, tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    results = [loop.run(make_config(seed=seed, tracking_uri=uri, registered_model="lakeloom-tiny")) for seed in (0, 1)]
+    loop.run(make_config(seed=1, tracking_uri=uri, registered_model="lakeloom-tiny"))  # found: no third version
+    store = tracking.client(uri)
+    versions = sorted(store.search_model_versions("name='lakeloom-tiny'"), key=lambda one: int(one.version))
+    assert [one.run_id for one in versions] == [result.run_id for result in results]
+    for one, result, seed in zip(versions, results, "01", strict=True):
+        cited = {name: one.tags[name] for name in ("model_sha", "folder", "dataset", "seed", "scale")}
+        found = {"model_sha": result.model_sha, "folder": str(result.folder), "dataset": "toy", "seed": seed}
+        assert cited == found | {"scale": "tiny"}
+        assert one.tags["corpus"].startswith("gold.corpus@3/")
+        listed = [file.path for file in store.list_artifacts(result.run_id, "model")]
+        assert listed == ["model/config.json", "model/manifest.json"]
+
+
 def test_a_diverged_run_publishes_nothing(make_config: MakeConfig, tmp_path: Path) -> None:
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     cfg = make_config(lr=1e30, weight_decay=1e30, tracking_uri=uri)

@@ -112,6 +112,8 @@ def test_what_is_no_such_model_is_named(cfg: ImportModelConfig, decoder: Decoder
     torch.save(theirs | {"extra.weight": torch.zeros(3)}, path)
     with pytest.raises(BadInput, match=r"extra.weight \(3,\) instead of nothing; final_norm.weight missing .*scale="):
         openlm.run(cfg)
+    with pytest.raises(ConfigError, match="letters, digits"):
+        replace(cfg, name="../theirs")
     with pytest.raises(ConfigError, match=r"ids up to 279, the model's vocabulary is 100"):
         openlm.run(replace(cfg, scale=replace(cfg.scale, vocab_size=100)))
 

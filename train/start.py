@@ -1,0 +1,40 @@
+"""What a run begins with where that isn't a new model: another's weights, and AdamW's moments where it has them."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import cast
+
+from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.train import checkpoint
+from lakeloom.train.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Start:
+    """A model or checkpoint that fits the run; `num_updates` are the optimizer steps that it has behind it."""
+
+    folder: Path
+    model_sha: str
+    num_updates: int
+
+
+def find(folder: Path, model: ModelConfig, tokenizer_sha: str) -> Start:
+    """Check that a run can begin with it; ConfigError where shape or tokenizer are others."""
+    facts = checkpoint.manifest(folder)
+    if facts is None:
+        raise ConfigError(
+            f"train.start={folder} is no finished model or checkpoint: it has no {checkpoint.MANIFEST}; give a folder "
+            "of data/models, of its checkpoints/, or what lakeloom import-model wrote"
+        )
+    config = json.loads((folder / checkpoint.CONFIG).read_text("utf-8"))
+    other = {name: value for name, value in asdict(model).items() if config["model"].get(name) != value}
+    if other:
+        named = ", ".join(f"{name} {config['model'].get(name)} there, {value} here" for name, value in other.items())
+        raise ConfigError(f"train.start={folder} has another shape: {named}; give the scale= that it was trained at")
+    if config["tokenizer_sha"] != tokenizer_sha:
+        raise ConfigError(
+            f"train.start={folder} was trained with another tokenizer ({config['tokenizer_sha'][:12]}) than the "
+            f"dataset's ({tokenizer_sha[:12]}); export the dataset with the model's"
+        )
+    return Start(folder, str(facts["model_sha"]), cast("int", facts["num_updates"]))
