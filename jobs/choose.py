@@ -126,7 +126,8 @@ def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
     columns = ("doc_id", "url", "text", "num_chars")
     both = train.select(*columns, F.lit(TRAIN).alias("split")).union(holdout.select(*columns, F.lit(HOLDOUT)))
     dedup_id = dedup.identify(lake, cfg.dedup) if cfg.dedup.methods else None
-    about = {"corpus_id": corpus_id, "dataset": cfg.dataset, "dedup_id": dedup_id}
+    about: dict[str, str | None] = {"corpus_id": corpus_id, "dataset": cfg.dataset, "dedup_id": dedup_id}
+    about |= dict.fromkeys(("source", "origin", "copy"))  # of mixes
     return both.withColumns({name: F.lit(value) for name, value in about.items()})
 
 

@@ -47,6 +47,7 @@ JOBS: dict[str, Job] = {
     "decontaminate": Job("decontaminate", "DecontaminateConfig", "evaluation items in the kept documents, and where"),
     "cut": Job("cut", "CutConfig", "parts of the remaining documents that repeat: lines, paragraphs, BFF, substrings"),
     "choose": Job("choose", "ChooseConfig", "a dataset version: kept documents, one of each cluster, held-out split"),
+    "mix": Job("mix", "MixConfig", "a dataset version of several sources, by weights, tokens, epochs", has_check=True),
     "fit_tokenizer": Job("fit_tokenizer", "FitTokenizerConfig", "train a sentencepiece tokenizer on the pool"),
     "fit_classifier": Job(
         "fit_classifier", "FitClassifierConfig", "train a fastText classifier of pages from two tables", has_check=True

@@ -20,8 +20,9 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import choose, fit_tokenizer, sequences
+from lakeloom.jobs import choose, corpora, fit_tokenizer, sequences
 from lakeloom.jobs.choose import ChooseConfig
+from lakeloom.jobs.corpora import Corpus
 from lakeloom.jobs.export_tasks import Placement
 from lakeloom.jobs.scratch import stored
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, unknown
@@ -32,7 +33,7 @@ from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.shard_writer import Accounting, begin, publish, write_holdout
 from lakeloom.lakehouse.shards import DatasetFacts, Manifest, Shard
-from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import table
 from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig
 
@@ -59,6 +60,7 @@ class ExportConfig:
     holdout_max_bytes: int
     members: str = BIN
     leftovers: str = DROP
+    mix: str = ""  # a dataset that mix made, instead of choose's
 
     def __post_init__(self) -> None:
         for name in ("context", "num_cells", "shard_sequences"):
@@ -73,8 +75,7 @@ class _Plan(NamedTuple):
     """What one export is made of, and where it goes."""
 
     export_id: str
-    corpus_id: str
-    source: Commit
+    corpus: Corpus
     tokenizer: Tokenizer
     packing: Packing
     folder: Path
@@ -108,25 +109,31 @@ def run(spark: SparkSession, cfg: ExportConfig) -> Report:
         "num_pads": counts.num_pads,
         "was_there": int(not is_new),
     }
-    versions = {_CORPUS: plan.source.version, _SHARDS: commit.version}
+    versions = {_CORPUS: plan.corpus.source.version, _SHARDS: commit.version}
     return Report("export", counts.num_documents, counts.num_documents, versions=versions, facts=facts)
 
 
 def _plan(lake: Lakehouse, cfg: ExportConfig) -> _Plan:
-    corpus_id = choose.identify(lake, cfg.choose)
-    source = choose.find(lake, corpus_id)
-    if source is None:
-        raise ConfigError(
-            f"dataset {cfg.choose.dataset!r} of pool {cfg.choose.pool.name!r} isn't chosen yet from its documents "
-            "as they are now; run lakeloom choose with the same settings first"
-        )
+    corpus = corpora.mixed(lake, cfg.mix) if cfg.mix else _chosen(lake, cfg.choose)
     tokenizer = Tokenizer.load(fit_tokenizer.find(lake, cfg.choose.pool.name, cfg.tokenizer))
     pad = tokenizer.vocab_size + _PAD_AFTER if cfg.leftovers == PAD else -1
     dtype = smallest(max(tokenizer.vocab_size - 1, pad))
     packing = Packing(cfg.context + 1, cfg.num_cells, cfg.seed, dtype, pad)
-    export_id = identity("export", _VERSION, corpus_id, tokenizer.sha, *_parts(cfg, packing))
-    folder = lake.folder("shards") / f"{cfg.choose.dataset}-{export_id[:12]}"
-    return _Plan(export_id, corpus_id, source, tokenizer, packing, folder)
+    export_id = identity("export", _VERSION, corpus.corpus_id, tokenizer.sha, *_parts(cfg, packing))
+    folder = lake.folder("shards") / f"{corpus.dataset}-{export_id[:12]}"
+    return _Plan(export_id, corpus, tokenizer, packing, folder)
+
+
+def _chosen(lake: Lakehouse, cfg: ChooseConfig) -> Corpus:
+    """The dataset that choose's settings name."""
+    corpus_id = choose.identify(lake, cfg)
+    source = choose.find(lake, corpus_id)
+    if source is None:
+        raise ConfigError(
+            f"dataset {cfg.dataset!r} of pool {cfg.pool.name!r} isn't chosen yet from its documents "
+            "as they are now; run lakeloom choose with the same settings first"
+        )
+    return Corpus(corpus_id, source, cfg.dataset, cfg.recipe.name, cfg.recipe.hash, cfg.pool.name)
 
 
 def _parts(cfg: ExportConfig, packing: Packing) -> list[Json]:
@@ -141,7 +148,7 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     aside = begin(plan.folder, plan.export_id)
     tokenizer_file = f"tokenizer{plan.tokenizer.path.suffix}"
     shutil.copyfile(plan.tokenizer.path, aside / tokenizer_file)
-    corpus = lake.read(_CORPUS, plan.source.version).where(F.col("corpus_id") == plan.corpus_id)
+    corpus = lake.read(_CORPUS, plan.corpus.source.version).where(F.col("corpus_id") == plan.corpus.corpus_id)
     train = corpus.where(F.col("split") == choose.TRAIN).select("doc_id", "text")
     rows = sequences.packed(train, plan.packing, aside / tokenizer_file, plan.tokenizer.sha)
     packed = stored(rows, aside / "packed")
@@ -173,7 +180,7 @@ def _counts(packed: DataFrame, plan: _Plan) -> tuple[Accounting, list[int]]:
 def _shards(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int], aside: Path) -> list[Shard]:
     """The shards, in order, in `aside`."""
     if not starts[-1]:
-        raise Incomplete(f"dataset {cfg.choose.dataset!r} fills no sequence of {plan.packing.seq_len} tokens")
+        raise Incomplete(f"dataset {plan.corpus.dataset!r} fills no sequence of {plan.packing.seq_len} tokens")
     placement = Placement(tuple(starts[:-1]), starts[-1], cfg.shard_sequences, cfg.seed)
     options = {"members": cfg.members, "owner": plan.export_id}
     shards = list(sequences.saved(packed, plan.packing, placement, aside / _WRITTEN, **options))
@@ -184,12 +191,12 @@ def _shards(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int]
 
 def _facts(cfg: ExportConfig, plan: _Plan, tokenizer_file: str, shards: list[Shard]) -> DatasetFacts:
     return DatasetFacts(
-        name=cfg.choose.dataset,
+        name=plan.corpus.dataset,
         export_id=plan.export_id,
-        corpus_id=plan.corpus_id,
-        recipe=cfg.choose.recipe.name,
-        recipe_hash=cfg.choose.recipe.hash,
-        pool=cfg.choose.pool.name,
+        corpus_id=plan.corpus.corpus_id,
+        recipe=plan.corpus.recipe,
+        recipe_hash=plan.corpus.recipe_hash,
+        pool=plan.corpus.pool,
         tokenizer_sha=plan.tokenizer.sha,
         tokenizer_file=tokenizer_file,
         vocab_size=plan.vocab_size,
@@ -199,7 +206,7 @@ def _facts(cfg: ExportConfig, plan: _Plan, tokenizer_file: str, shards: list[Sha
         num_tokens=sum(shard.num_tokens for shard in shards),
         seed=cfg.seed,
         source_table=_CORPUS,
-        source_version=plan.source.version,
+        source_version=plan.corpus.source.version,
         pad=plan.packing.pad,
     )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,10 +10,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.order import permuted
 from lakeloom.lakehouse.packing import Packing
-from lakeloom.lakehouse.tokens import Tokenizer
+from lakeloom.lakehouse.tokens import loaded
 
 _PART_BYTES = 8 << 20
 
@@ -23,20 +21,11 @@ Batches = Iterator[pa.RecordBatch]
 PLACED = pa.schema([("shard", pa.int64()), ("place", pa.int64()), ("tokens", pa.binary())])
 
 
-@cache
-def _tokenizer(path: Path, sha: str) -> Tokenizer:
-    """Loaded once a worker process; every executor must see the same file."""
-    tokenizer = Tokenizer.load(path)
-    if tokenizer.sha != sha:
-        raise ConfigError(f"{path} has SHA-256 {tokenizer.sha} here, {sha} where the export started")
-    return tokenizer
-
-
 def tokenise(packing: Packing, tokenizer: Path, sha: str, batches: Batches) -> Batches:
     """Documents (doc_id, text) to rows of packing.TOKENISED."""
     for batch in batches:
         for part in _parts(batch):
-            yield packing.in_parts(packing.tokenised(part, _tokenizer(tokenizer, sha)))
+            yield packing.in_parts(packing.tokenised(part, loaded(tokenizer, sha)))
 
 
 def _parts(batch: pa.RecordBatch) -> Batches:

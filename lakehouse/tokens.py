@@ -10,6 +10,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -109,6 +110,15 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids; special tokens such as EOT give none."""
         return self._backend.decode([int(value) for value in ids])
+
+
+@cache
+def loaded(path: Path, sha: str) -> Tokenizer:
+    """A tokenizer, read once a process; every executor must see the file that the driver saw."""
+    tokenizer = Tokenizer.load(path)
+    if tokenizer.sha != sha:
+        raise ConfigError(f"{path} has SHA-256 {tokenizer.sha} here, {sha} where the job started")
+    return tokenizer
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int) -> bytes:
