@@ -70,6 +70,7 @@ JOBS: dict[str, Job] = {
     "funnel": Job("funnel", "FunnelConfig", "how many pages each step of a recipe dropped"),
     "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
     "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
+    "takedown": Job("takedown", "TakedownConfig", "pages out of all tables and datasets: lakeloom takedown URLS"),
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
 }  # fmt: skip
 
@@ -80,6 +81,9 @@ _FIRST_WORDS = {
     "explain": ("page", "https://loom.example/ (or a doc_id)"),
     "explain_duplicates": ("page", "https://loom.example/ (or a doc_id)"),
 }
+
+# Jobs that take any number of words that are no settings: the key of the list.
+_MANY_WORDS = {"takedown": "words"}
 
 
 def load(name: str, *overrides: str) -> Any:
@@ -172,16 +176,20 @@ def _start(console: Console, name: str, words: list[str]) -> None:
     screen.show(console, report)
 
 
-def _said(name: str, words: list[str]) -> tuple[dict[str, str], list[str]]:
+def _said(name: str, words: list[str]) -> tuple[dict[str, str | list[str]], list[str]]:
     """What is no setting among a job's words: the query of sql, the page of explain; and the settings."""
+    if name in _MANY_WORDS:
+        said = [word for word in words if not _SETTING.match(word)]
+        escaped = [word.replace("${", r"\${") for word in said]
+        return ({_MANY_WORDS[name]: escaped} if said else {}), [word for word in words if _SETTING.match(word)]
     if name not in _FIRST_WORDS:
         return {}, words
     key, example = _FIRST_WORDS[name]
     place = next((place for place, word in enumerate(words) if not _SETTING.match(word)), None)
     if place is None:
         raise ConfigError(f"{name} needs a {key}: lakeloom {name} {example}")
-    said = words[place].replace("${", r"\${")  # no interpolation in what a user typed
-    return {key: said}, [*words[:place], *words[place + 1 :]]
+    word = words[place].replace("${", r"\${")  # no interpolation in what a user typed
+    return {key: word}, [*words[:place], *words[place + 1 :]]
 
 
 def _settings(name: str) -> str:

@@ -135,7 +135,7 @@ def run(spark: SparkSession, cfg: DedupConfig) -> Report:
             commit, totals = _publish(lake, cfg, given, dedup_id)
     else:
         facts["was_there"] = 1
-        totals = _totals(lake.read(_CLUSTERS, commit.version).where(F.col("dedup_id") == dedup_id))
+        totals = _totals(lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id))
     removed = totals.pop("removed")
     versions = {documents.TABLE: given.version, _CLUSTERS: commit.version}
     return Report("dedup", given.num_kept, given.num_kept - removed, removed, versions, {**facts, **totals})

@@ -13,7 +13,7 @@ import logging
 import shutil
 from dataclasses import asdict, dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,8 +23,9 @@ from pyspark.sql import functions as F
 from lakeloom.jobs import choose, export_tasks, fit_tokenizer
 from lakeloom.jobs.choose import ChooseConfig
 from lakeloom.jobs.export_tasks import PLACED, WRITTEN, Placement
+from lakeloom.lakehouse import checkout
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
-from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.packing import PACKED, TOKENISED, Packing
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.session import ddl
@@ -117,7 +118,7 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     aside = begin(plan.folder, plan.export_id)
     tokenizer_file = f"tokenizer{plan.tokenizer.path.suffix}"
     shutil.copyfile(plan.tokenizer.path, aside / tokenizer_file)
-    corpus = lake.read(_CORPUS, plan.source.version).where(F.col("corpus_id") == plan.corpus_id)
+    corpus = lake.read(_CORPUS).where(F.col("corpus_id") == plan.corpus_id)  # old versions may have lost their files
     train = corpus.where(F.col("split") == choose.TRAIN).select("doc_id", "text")
     packed = _packed(train, plan, aside / tokenizer_file, aside / "packed")
     counts, starts = _counts(packed, plan)
@@ -128,7 +129,10 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     num_held_out = write_holdout(aside, (row.asDict() for row in held_out.toLocalIterator()), cfg.holdout_max_bytes)
     log.info("%s: %s held-out documents beside the shards", plan.folder.name, num_held_out)
     shutil.rmtree(aside / "packed")
-    publish(aside, plan.folder, facts, counts, shards)
+    # By these a takedown finds a document's sequences again.
+    more: dict[str, Json] = {"cells": [end - start for start, end in pairwise(starts)]}
+    more |= {"shard_sequences": cfg.shard_sequences, "code_commit": checkout.commit()}
+    publish(aside, plan.folder, facts, counts, shards, **more)
 
 
 def _packed(documents: DataFrame, plan: _Plan, tokenizer: Path, scratch: Path) -> DataFrame:

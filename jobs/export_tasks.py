@@ -35,18 +35,18 @@ WRITTEN = pa.schema(
 
 
 @cache
-def _tokenizer(path: Path, sha: str) -> Tokenizer:
+def tokenizer(path: Path, sha: str) -> Tokenizer:
     """Loaded once a worker process; every executor must see the same file."""
-    tokenizer = Tokenizer.load(path)
-    if tokenizer.sha != sha:
-        raise ConfigError(f"{path} has SHA-256 {tokenizer.sha} here, {sha} where the export started")
-    return tokenizer
+    loaded = Tokenizer.load(path)
+    if loaded.sha != sha:
+        raise ConfigError(f"{path} has SHA-256 {loaded.sha} here, {sha} where the export started")
+    return loaded
 
 
-def tokenise(packing: Packing, tokenizer: Path, sha: str, batches: Batches) -> Batches:
+def tokenise(packing: Packing, path: Path, sha: str, batches: Batches) -> Batches:
     """Documents (doc_id, text) to rows of packing.TOKENISED."""
     for batch in batches:
-        yield packing.tokenised(batch, _tokenizer(tokenizer, sha))
+        yield packing.tokenised(batch, tokenizer(path, sha))
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,10 @@ class Packing:
         """Bytes of a token."""
         return self._kind.itemsize
 
+    def cell(self, key: bytes) -> int:
+        """The part of the corpus that a document of this shuffle key is packed in."""
+        return int.from_bytes(key[:8], "big") % self.num_cells
+
     @property
     def _kind(self) -> "np.dtype[np.unsignedinteger]":
         return np.dtype(self.dtype).newbyteorder("<")
@@ -66,7 +70,7 @@ class Packing:
         """Documents (doc_id, text) to rows of TOKENISED, in their order."""
         documents = with_eot(tokenizer.encode_batch(batch.column("text")), tokenizer.eot)
         keys = [shuffle_key(self.seed, doc_id) for doc_id in batch.column("doc_id").to_pylist()]
-        cells = [int.from_bytes(key[:8], "big") % self.num_cells for key in keys]
+        cells = [self.cell(key) for key in keys]
         content, lengths = self._bytes(documents.values), np.diff(documents.offsets)
         size = self.itemsize
         tokens = [content[start * size : end * size] for start, end in pairwise(documents.offsets.tolist())]

@@ -20,6 +20,7 @@ import numpy.typing as npt
 import zstandard
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.shards import DATASET, MANIFEST, DatasetFacts, Shard
 
 MARK = ".export"  # names the export that a folder aside belongs to
@@ -107,11 +108,18 @@ def write_holdout(folder: Path, documents: Iterable[Mapping[str, str]], max_byte
     return count
 
 
-def publish(aside: Path, folder: Path, facts: DatasetFacts, accounting: Accounting, shards: Sequence[Shard]) -> None:
-    """Write dataset.json and, last, the manifest; then give the folder its name."""
+def publish(
+    aside: Path,
+    folder: Path,
+    facts: DatasetFacts,
+    accounting: Accounting,
+    shards: Sequence[Shard],
+    **more: Json,
+) -> None:
+    """Write dataset.json (with what `more` there is to say) and, last, the manifest; then give the folder its name."""
     for unfinished in aside.glob(".shard_*"):
         unfinished.unlink()
-    described = asdict(facts) | asdict(accounting)
+    described = asdict(facts) | asdict(accounting) | more
     (aside / DATASET).write_text(json.dumps(described, indent=1) + "\n", "utf-8")
     lines = "".join(json.dumps(asdict(shard)) + "\n" for shard in shards)
     (aside / MANIFEST).write_text(lines, "utf-8")

@@ -323,6 +323,18 @@ _ALL = [
         ],
     ),
     _table(
+        "ops.takedowns",
+        "one row per page or text that must go and document found for it: hashes only; no job reads those documents",
+        "request_sha kind doc_id",
+        [
+            ("takedown_id", STRING),
+            ("kind", STRING),  # url, doc_id, text_sha: what was asked for
+            ("request_sha", STRING),  # SHA-256 of the URL, the doc_id itself, or the text's SHA-256
+            ("doc_id", STRING),  # null: nothing was found
+            ("requested_at", TIME),
+        ],
+    ),
+    _table(
         "ops.recipes",
         "one row per recipe that was run: its steps, so that its measurements can be reused under other bounds",
         "recipe_hash recipe",
