@@ -43,6 +43,10 @@ def cited(lake: Lakehouse, models: Path) -> list[Cited]:
     return sorted(found)
 
 
+def _retention(parameters: dict[str, str]) -> int:
+    return int(json.loads(parameters.get("specifiedRetentionMillis", "-1")))
+
+
 def _of_shards(lake: Lakehouse) -> Iterator[Cited]:
     if not lake.exists(_SHARDS):
         return
@@ -87,12 +91,12 @@ def _is_there(name: str) -> bool:
     return Path(unquote(parsed.path)).exists() if parsed.scheme in ("", "file") else True
 
 
-def has_old_files(lake: Lakehouse, table: str) -> bool:
-    """Whether versions before the newest may have files of their own that no VACUUM of everything has deleted."""
+def has_old_files(lake: Lakehouse, table: str, hours: float = 0) -> bool:
+    """Whether versions before the newest may have files of their own that no VACUUM of that retention has deleted."""
     entries = lake.delta(table).history().select("version", "operation", "operationParameters").collect()
     for entry in sorted(entries, key=lambda entry: -int(entry["version"])):
         parameters = entry["operationParameters"] or {}
-        if entry["operation"] == "VACUUM START" and json.loads(parameters.get("specifiedRetentionMillis", "-1")) == 0:
+        if entry["operation"] == "VACUUM START" and hours == 0 and _retention(parameters) == 0:
             return False
         if entry["operation"] in _REPLACING and not (
             entry["operation"] == "WRITE" and parameters.get("mode") == "Append"

@@ -100,7 +100,7 @@ def _counted(lake: Lakehouse, doc_ids: Collection[str]) -> dict[str, int]:
 def _erase(lake: Lakehouse, doc_ids: Collection[str], requests: Sequence[Request]) -> dict[str, int]:
     """Delete the documents' rows; by table how many."""
     keys = _keys(lake, doc_ids)
-    gone = {_PAIRS: _erase_pairs(lake, keys), _DEAD: _erase_dead(lake, requests)}
+    gone = {_PAIRS: _erase_pairs(lake, keys), _DEAD: _erase_dead(lake, keys, requests)}
     for name, number in _counted(lake, doc_ids).items():
         gone[name] = lake.erase(name, keys, F.expr("t.doc_id = k.doc_id")) if number else 0
         log.info("%s: %s rows deleted", name, gone[name])
@@ -117,12 +117,16 @@ def _erase_pairs(lake: Lakehouse, keys: DataFrame) -> int:
     return _erase_found(lake, _PAIRS, ends.join(texts, "node", how="left_semi"))
 
 
-def _erase_dead(lake: Lakehouse, requests: Sequence[Request]) -> int:
-    """Dead letters whose detail names a URL."""
-    urls = [one.said for one in requests if one.kind == "url"]
-    if not urls or not lake.exists(_DEAD):
+def _erase_dead(lake: Lakehouse, keys: DataFrame, requests: Sequence[Request]) -> int:
+    """Dead letters whose detail names a URL that was asked for, or that of a document that goes."""
+    if not lake.exists(_DEAD):
         return 0
-    names = F.broadcast(lake.spark.createDataFrame([(url,) for url in urls], "url STRING"))
+    names = lake.spark.createDataFrame([(one.said,) for one in requests if one.kind == "url"], "url STRING")
+    for name in _LAST:
+        if lake.exists(name):
+            ours = lake.read(name).where("url <> ''").join(F.broadcast(keys), "doc_id", how="left_semi")
+            names = names.union(ours.select("url"))
+    names = F.broadcast(names.distinct())
     return _erase_found(lake, _DEAD, lake.read(_DEAD).join(names, F.expr("contains(detail, url)"), how="left_semi"))
 
 

@@ -75,9 +75,13 @@ def record(lake: Lakehouse, requests: Iterable[Request], found: Iterable[Found])
     lake.append(made, TABLE, txn=f"takedown/{takedown_id}")
 
 
-def listed_ids(lake: Lakehouse) -> list[str]:
-    """The doc_ids that are to be nowhere."""
-    rows = lake.read(TABLE).where(F.col("doc_id").isNotNull()).select("doc_id").distinct().orderBy("doc_id")
+def listed_ids(lake: Lakehouse, asked: Request | None = None) -> list[str]:
+    """The doc_ids that are to be nowhere; or those of them that a request meant."""
+    rows = lake.read(TABLE).where(F.col("doc_id").isNotNull())
+    if asked is not None:
+        meant = (F.col("kind") == asked.kind) & (F.col("request_sha") == asked.sha)
+        rows = rows.where(meant | (F.col("doc_id") == asked.sha))
+    rows = rows.select("doc_id").distinct().orderBy("doc_id")
     return [row["doc_id"] for row in rows.toLocalIterator()]
 
 

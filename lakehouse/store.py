@@ -213,6 +213,13 @@ class Lakehouse:
         except _CONFLICTS as error:
             raise _conflict(name, error) from error
 
+    def optimize(self, name: str) -> None:
+        """Merge small files, in the order of the columns that the table is clustered by."""
+        try:
+            self.delta(name).optimize().executeCompaction()
+        except _CONFLICTS as error:
+            raise _conflict(name, error) from error
+
     def vacuum(self, name: str, hours: float) -> None:
         """Delete the files of versions that ended so many hours ago. Below 168 only where no other job is running."""
         # Files are listed by that many tasks, 10,000 as it comes: a minute on two cores, for a table of one file.

@@ -42,6 +42,25 @@ def _table(name: str, about: str, keys: str, fields: list[tuple[str, pa.DataType
     return Table(name, about, schema, tuple(keys.split()), tuple(cluster_by.split()))
 
 
+def _registered(name: str, about: str, more: list[tuple[str, pa.DataType]]) -> Table:
+    """A table of the registry: what a thing is and was made from, and DCLM's reference JSON of it."""
+    fields = [
+        ("uuid", STRING),  # a reference's own; else made from content_sha
+        ("name", STRING),
+        ("origin", STRING),  # lakeloom, dclm
+        ("content_sha", STRING),  # SHA-256 of the manifest, the weights or the scores; else of the reference
+        ("path", STRING),  # file or folder that content_sha is of; null: none
+        ("source_table", STRING),
+        ("source_version", LONG),
+        ("recipe_hash", STRING),
+        ("code_commit", STRING),  # of the code that made it
+        ("seed", LONG),
+        ("reference", STRING),  # JSON, field for field as in DCLM's exp_data
+        ("registered_at", TIME),
+    ]
+    return _table(name, about, "uuid", [*fields, *more])
+
+
 _ALL = [
     _table(
         "bronze.batches",
@@ -299,6 +318,31 @@ _ALL = [
             ("absent_reason", STRING),
             ("run_id", STRING),
         ],
+    ),
+    _registered(
+        "gold.sources",
+        "one row per raw or untokenised source: a pool of this lakehouse, or a reference of DCLM's",
+        [("pool", STRING)],
+    ),
+    _registered(
+        "gold.datasets",
+        "one row per tokenised dataset, and again after each takedown: exports, and references of DCLM's",
+        [
+            ("export_id", STRING),
+            ("corpus_id", STRING),
+            ("tokenizer_sha", STRING),
+            ("num_takedowns", LONG),  # documents that it had lost
+        ],
+    ),
+    _registered(
+        "gold.models",
+        "one row per model: those of lakeloom train, and references of DCLM's",
+        [("model_sha", STRING), ("train_id", STRING), ("dataset_uuid", STRING), ("start_sha", STRING)],
+    ),
+    _registered(
+        "gold.evaluations",
+        "one row per evaluation of a model: those of lakeloom evaluate, and references of DCLM's",
+        [("evaluation_id", STRING), ("model_uuid", STRING)],
     ),
     _table(
         "ops.funnel",

@@ -41,5 +41,5 @@ def _members(path: Path) -> Iterator[str]:
             content = tar.extractfile(member)
             assert content is not None
             raw = content.read()
-            ids = json.loads(gzip.decompress(raw)) if member.name.endswith(".gz") else np.frombuffer(raw, kind)
-            yield tokenizer.decode(ids)
+            is_json = member.name.endswith(".gz")
+            yield tokenizer.decode(json.loads(gzip.decompress(raw)) if is_json else np.frombuffer(raw, kind).tolist())
