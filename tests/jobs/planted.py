@@ -5,6 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lakeloom.evaluate import scores
+from lakeloom.evaluate.scores import ModelFacts, Score, Scores
 from lakeloom.jobs import choose, export
 from lakeloom.lakehouse.ids import doc_id
 from lakeloom.lakehouse.shards import Manifest
@@ -39,7 +41,7 @@ def write_model(lake: Lakehouse, folder: Path, name: str, *, num_takedowns: int 
     begun = {"folder": "x", "model_sha": start} if start else None
     described = {"dataset": facts, "num_takedowns": num_takedowns, "start": begun, "seed": 1, "scale": {"name": "t"}}
     (model / "config.json").write_text(json.dumps(described | ({"dataset": {}} if start else {})))
-    about = {"name": name, "model_sha": f"sha-of-{name}", "train_id": f"id-of-{name}"}
+    about = {"name": name, "tokens": 5000, "model_sha": f"sha-of-{name}", "train_id": f"id-of-{name}"}
     (model / "manifest.json").write_text(json.dumps(about))
 
 
@@ -73,3 +75,11 @@ def fill_lakehouse(lake: Lakehouse, tokenizer: Tokenizer) -> str:
 
 def _export(folder: Path) -> str:
     return Manifest.load(folder).dataset.export_id
+
+
+def write_evaluation(lake: Lakehouse, model: str) -> None:
+    """A file of scores in a model's folder."""
+    folder = lake.folder("models") / model
+    facts = ModelFacts(model, f"sha-of-{model}", "t", "", "tiny", "e", "raw", "t", 1, 5000, 2.5, 16, "t")
+    copa = Score("copa", "v", "accuracy", 0.5, 0.25, 4, 4, 0, 0, 0.0)
+    scores.save(Scores("e", facts, 0, (copa,), (), None, None, "20 tasks are missing"), folder, [])
