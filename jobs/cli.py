@@ -71,7 +71,7 @@ JOBS: dict[str, Job] = {
     "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
     "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
     "registry": Job("registry", "RegistryConfig", "sources, datasets, models, scores: lakeloom registry list"),
-    "trace": Job("trace", "TraceConfig", "from a page to the models, and back: lakeloom trace https://loom.example/"),
+    "trace": Job("lineage", "TraceConfig", "from a page to the models, and back: lakeloom trace https://loom.example/"),
     "takedown": Job("takedown", "TakedownConfig", "pages out of all tables and datasets: lakeloom takedown URLS"),
     "maintain": Job("maintain", "MaintainConfig", "VACUUM and OPTIMIZE, but nothing that datasets or models cite"),
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),

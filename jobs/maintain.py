@@ -53,7 +53,8 @@ def run(spark: SparkSession, cfg: MaintainConfig) -> Report:
         lake.optimize(name)
     if not cfg.vacuum:
         return Report("maintain", len(names), len(names), versions={name: lake.version(name) for name in names})
-    broken = [one for name in names for one in _breaks(lake, cfg, name)]
+    cited = citations.cited(lake, Path(cfg.models))
+    broken = [one for name in names for one in _breaks(lake, cfg, [one for one in cited if one.table == name])]
     refused = set() if cfg.force else {one.table for one in broken}
     for name in names:
         if name not in refused and citations.has_old_files(lake, name, cfg.retention_hours):
@@ -65,11 +66,11 @@ def run(spark: SparkSession, cfg: MaintainConfig) -> Report:
     return Report("maintain", len(names), len(names), versions=versions, sheets=(sheet,) if broken else ())
 
 
-def _breaks(lake: Lakehouse, cfg: MaintainConfig, name: str) -> list[Cited]:
-    """Citations of the table that can be read now and not after a VACUUM."""
-    ours = [one for one in citations.cited(lake, Path(cfg.models)) if one.table == name]
+def _breaks(lake: Lakehouse, cfg: MaintainConfig, ours: Sequence[Cited]) -> list[Cited]:
+    """Of the citations of one table those that can be read now and not after a VACUUM."""
     if not ours:
         return []
+    name = ours[0].table
     oldest = _oldest_kept(lake, name, cfg.retention_hours)
     return [
         one

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from lakeloom.jobs import cli, takedown, trace
+from lakeloom.jobs import cli, lineage, takedown
 from lakeloom.jobs.export import ExportConfig
-from lakeloom.jobs.trace import TraceConfig
+from lakeloom.jobs.lineage import TraceConfig
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.shards import Manifest, ShardReader
 from lakeloom.lakehouse.store import Lakehouse
@@ -21,7 +21,7 @@ from tests.jobs.test_takedown import asked, chosen
 
 def chain(lake: Lakehouse, what: str) -> list[dict[str, Any]]:
     shipped: TraceConfig = replace(cli.load("trace", "trace.what=x"), lakehouse=lake.cfg, what=what, json=True)
-    (line,) = trace.run(lake.spark, replace(shipped, models=f"{lake.cfg.root}/models")).notes
+    (line,) = lineage.run(lake.spark, replace(shipped, models=f"{lake.cfg.root}/models")).notes
     found: list[dict[str, Any]] = json.loads(line)
     return found
 
