@@ -93,7 +93,7 @@ def _append(lake: Lakehouse, new: Sequence[Registration]) -> int:
 def state(row: Row, *, deep: bool) -> str:
     """What became of what was registered: unchanged, changed (and how), gone, or not looked at."""
     if row["path"] is None:
-        return "not here"
+        return "not here" if row["origin"] == "dclm" else "unchanged"  # a pool's uuid is of its files
     path = Path(str(row["path"]))
     if not path.is_file():
         return "gone"
@@ -210,9 +210,10 @@ def _export(lake: Lakehouse, cfg: RegistryConfig, words: Sequence[str]) -> Repor
     rows = [one for name in names for one in _named(lake, name)] if names else []
     rows = rows if names else [(kind, row) for kind in KINDS for row in _rows(lake, kind)]
     for kind, row in rows:
-        target = folder / KINDS[kind].folder / f"{_file_name(row)}.json"
+        reference = json.loads(str(row["reference"]))
+        target = folder / references.folder_of(kind, reference) / f"{_file_name(row)}.json"
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(references.dump(json.loads(str(row["reference"]))), "utf-8")
+        target.write_text(references.dump(reference), "utf-8")
     return Report("registry", len(rows), len(rows), facts={"folder": str(folder)})
 
 

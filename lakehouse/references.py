@@ -56,6 +56,13 @@ def kind_of(reference: Reference, where: str) -> str:
     raise BadInput(f"{where}: no reference JSON of DCLM's; each kind has these keys: {expected}")
 
 
+def folder_of(kind: str, reference: Reference) -> str:
+    """DCLM's folder for a reference, below exp_data."""
+    if kind == "sources" and isinstance(reference.get("sources"), list) and reference["sources"]:
+        return "datasets/untokenized"
+    return "failed_models" if kind == "models" and reference.get("failed") is True else KINDS[kind].folder
+
+
 def check_tokenized(reference: Reference, where: str) -> None:
     """BadInput where DCLM's trainer would refuse it: a key that is missing, or one that it doesn't know."""
     missing = [key for key in REQUIRED if key not in reference]

@@ -1,6 +1,7 @@
 """Planted pages are taken down and looked for in every byte of the lakehouse."""
 
 import hashlib
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from lakeloom.jobs import choose, cli, locate, takedown
+from lakeloom.jobs import choose, cli, documents, ingest, locate, takedown
 from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.takedown import TakedownConfig
 from lakeloom.lakehouse.errors import ConfigError
@@ -18,8 +19,9 @@ from lakeloom.lakehouse.shards import Manifest, ShardReader
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tokens import Tokenizer
 from tests.jobs import diskgrep
-from tests.jobs.planted import NAMES, NEEDLES, PLANTED, url
-from tests.jobs.test_export import splits
+from tests.jobs.planted import NAMES, NEEDLES, PLANTED, document, page, url
+from tests.jobs.rows import append
+from tests.jobs.test_export import RAW, splits
 
 
 def asked(lake: Lakehouse, *words: str, **changes: Any) -> TakedownConfig:
@@ -109,6 +111,8 @@ def test_a_dry_run_changes_nothing_and_a_killed_run_is_finished(
     spark: SparkSession, lake: Lakehouse, filled: tuple[ExportConfig, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, folder = filled
+    for name in ("signatures", "pairs", "clusters", "cuts", "contamination"):  # each costs a second
+        shutil.rmtree(Path(lake.cfg.root, "tables", "silver", name))
     first, _, second = chosen(lake)
     files = {path: path.read_bytes() for path in sorted(Path(lake.cfg.root).rglob("*")) if path.is_file()}
     tried = takedown.run(spark, asked(lake, url(first), dry_run=True))
@@ -127,6 +131,13 @@ def test_a_dry_run_changes_nothing_and_a_killed_run_is_finished(
     takedown.run(spark, asked(lake, second))
     assert diskgrep.places(folder, NEEDLES[second]) == []
     Manifest.load(folder).verify()
+    # A later crawl brings the page back: no job reads it, and the next run, of no words, removes it.
+    append(lake, "bronze.pages", [page(first) | {"doc_id": "f" * 32, "batch_id": "b2"}], "ingest/again")
+    append(lake, "silver.documents", [document(first) | {"doc_id": "f" * 32, "batch_id": "b2"}], "curate/again")
+    for read in (ingest.pages(lake, "tiny"), documents.read(lake, ["tiny"], RAW).kept):
+        found = {row["doc_id"] for row in read.select("doc_id").collect()}
+        assert found & set(NAMES) == set(NAMES) - {first, second} and "f" * 32 not in found
+    assert sheet(takedown.run(spark, asked(lake)), "rows deleted")["bronze.pages"] == (1,)
 
 
 def stopped_after(number: int, replace_file: Any) -> Any:

@@ -74,6 +74,17 @@ def test_what_the_trainer_refuses_is_refused(reference: dict[str, Json], said: s
         references.kind_of(reference, "x.json")
 
 
+def test_references_have_the_folders_of_dclm() -> None:
+    untokenized: dict[str, Json] = {**RAW, "sources": [{"uuid": "u", "name": "c4"}]}
+    folders = [
+        references.folder_of(references.kind_of(one, "x.json"), one)
+        for one in (TOKENIZED, RAW, untokenized, MODEL, {**MODEL, "failed": True}, EVALUATION)
+    ]
+    assert folders == [
+        "datasets/tokenized", "datasets/raw_sources", "datasets/untokenized", "models", "failed_models", "evals"
+    ]  # fmt: skip
+
+
 def test_a_uuid_is_made_of_content_alone() -> None:
     first, second = references.content_sha(MODEL), references.content_sha(dict(reversed(MODEL.items())))
     assert first == second != references.content_sha({**MODEL, "failed": True})
