@@ -7,7 +7,7 @@ documents of the same cell must be tokenised again to count what comes before on
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import cast
 
@@ -21,7 +21,7 @@ from lakeloom.jobs.export_tasks import Placement
 from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import shuffle_key
-from lakeloom.lakehouse.packing import Packing
+from lakeloom.lakehouse.packing import Packing, with_eot
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.shards import Manifest, ShardReader, Tokens
 from lakeloom.lakehouse.store import Lakehouse
@@ -151,8 +151,11 @@ def _measure(
         names = batch.column("doc_id").to_pylist()
         is_in = [name not in gone and packing.cell(shuffle_key(packing.seed, name)) in cells for name in names]
         part = batch.filter(pa.array(is_in, pa.bool_()))
-        made, names = packing.tokenised(part, loaded), part.column("doc_id").to_pylist()
-        tokens = made.column("tokens").to_pylist()
-        kept = pa.array([one if name in wanted else None for name, one in zip(names, tokens, strict=True)], pa.binary())
-        columns = [part.column("doc_id"), made.column("cell"), made.column("key"), made.column("num_tokens"), kept]
-        yield pa.RecordBatch.from_arrays(columns, schema=MEASURED)
+        encoded = with_eot(loaded.encode_batch(part.column("text")), loaded.eot)
+        values, names = encoded.values.astype(packing.dtype), part.column("doc_id").to_pylist()
+        spans = zip(names, pairwise(encoded.offsets.tolist()), strict=True)
+        kept = [values[start:end].tobytes() if name in wanted else None for name, (start, end) in spans]
+        keys = [shuffle_key(packing.seed, name) for name in names]
+        columns = [names, map(packing.cell, keys), keys, np.diff(encoded.offsets), kept]
+        arrays = [pa.array(list(column), one.type) for column, one in zip(columns, MEASURED, strict=True)]
+        yield pa.RecordBatch.from_arrays(arrays, schema=MEASURED)

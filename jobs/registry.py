@@ -236,7 +236,10 @@ def _report(lake: Lakehouse, rows: Sequence[tuple[str, Row]], cfg: RegistryConfi
     sheets: list[Sheet] = []
     for kind in {kind: None for kind, _ in rows}:
         ours = [row | {"state": state(row, deep=cfg.deep)} for name, row in rows if name == kind]
-        cells = tuple(tuple(_cell(row[column]) for column in (*_SHOWN, *_CITED)) for row in ours)
+        short = [
+            {**row, **{name: str(row[name] or "-")[:12] for name in ("recipe_hash", "code_commit")}} for row in ours
+        ]
+        cells = tuple(tuple(_cell(row[column]) for column in (*_SHOWN, *_CITED)) for row in short)
         sheets.append(Sheet(kind, (*_SHOWN, *_CITED), cells))
     names = [KINDS[kind].table for kind in KINDS if lake.exists(KINDS[kind].table)]
     versions = {name: lake.version(name) for name in names}

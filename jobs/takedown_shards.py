@@ -7,7 +7,7 @@ which documents those were, and how long, since what was packed after them is fo
 import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -18,7 +18,6 @@ import pyarrow as pa
 from pyspark.sql import functions as F
 
 from lakeloom.jobs import choose, locate
-from lakeloom.jobs.export_tasks import WRITTEN
 from lakeloom.jobs.locate import Located
 from lakeloom.lakehouse import rewriting, takedowns
 from lakeloom.lakehouse.errors import ConfigError
@@ -31,6 +30,7 @@ from lakeloom.lakehouse.takedowns import Taken
 log = logging.getLogger(__name__)
 
 _CORPUS, _SHARDS = "gold.corpus", "gold.shards"
+_WRITTEN = pa.schema([(one.name, pa.int64() if one.type is int else pa.string()) for one in fields(Shard)])
 _EDITS = "shard BIGINT, row BIGINT, start BIGINT, tokens BINARY"
 Batches = Iterator[pa.RecordBatch]
 ByCorpus = Mapping[str, Mapping[str, str]]  # corpus_id -> doc_id -> split
@@ -168,7 +168,7 @@ def _written(lake: Lakehouse, folder: Path, edits: Sequence[tuple[int, int, int,
     """A task a shard; the driver gets a row of each."""
     rows = lake.spark.createDataFrame([(*edit[:3], bytearray(edit[3])) for edit in edits], _EDITS)
     by_shard = rows.repartition("shard").sortWithinPartitions("shard", "row", "start")
-    written = by_shard.mapInArrow(partial(_rewritten, folder), ddl(WRITTEN))
+    written = by_shard.mapInArrow(partial(_rewritten, folder), ddl(_WRITTEN))
     return [Shard(**row.asDict()) for row in written.collect()]
 
 
@@ -176,7 +176,7 @@ def _rewritten(folder: Path, batches: Batches) -> Batches:
     rows = (row for batch in batches for row in zip(*(column.to_pylist() for column in batch.columns), strict=True))
     for number, edits in groupby(rows, key=itemgetter(0)):
         shard = rewriting.rewrite(folder, number, [edit[1:] for edit in edits])
-        yield pa.RecordBatch.from_pylist([dict(zip(WRITTEN.names, astuple(shard), strict=True))], schema=WRITTEN)
+        yield pa.RecordBatch.from_pylist([asdict(shard)], schema=_WRITTEN)
 
 
 def _update_rows(lake: Lakehouse, manifest: Manifest) -> None:
