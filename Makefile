@@ -8,6 +8,9 @@ RUN := $(BIN)/python -m
 # Folder with llm-foundry's task files (scripts/eval/local_data); without it the demo lists the tasks as absent.
 EVAL_DATA ?= $(wildcard ../shared/data/eval)
 
+# For export's check and speed: a tokenizer.json; without it the check trains one on the pool.
+TOKENIZER ?=
+
 # Users' own settings must not reach the network or the terminal of a test.
 export MLFLOW_DISABLE_TELEMETRY := true
 export HF_HUB_OFFLINE := 1
@@ -17,7 +20,7 @@ export HF_DATASETS_OFFLINE := 1
 export UV_SYSTEM_CERTS := true
 
 .DEFAULT_GOAL := help
-.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-dedup bench-peers bench-gpu oracle oracle-dedup oracle-ingest oracle-model scales reference requirements dist clean
+.PHONY: help env java demo test test-fast lint format bench bench-ingest bench-filters bench-dedup bench-export bench-peers bench-gpu oracle oracle-dedup oracle-export oracle-ingest oracle-model scales reference requirements dist clean
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -63,8 +66,8 @@ format: $(STAMP)  ## put the code into its one form
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(STAMP)  ## speed of ingest, filters and, with DIR=texts, dedup: make bench POOL=folder [PAGES=n] [DIR=folder]
-	@$(MAKE) --no-print-directory --keep-going bench-ingest bench-filters $(if $(DIR),bench-dedup)
+bench: $(STAMP)  ## speed of ingest, filters and, with DIR=texts (TOKENIZER=file), dedup (export): make bench POOL=folder
+	@$(MAKE) --no-print-directory --keep-going bench-ingest bench-filters $(if $(DIR),bench-dedup $(if $(TOKENIZER),bench-export))
 
 bench-ingest: $(STAMP)  ## CPU of an ingest beside a bare loop over the same archives
 	@$(RUN) lakeloom.jobs.bench_ingest "$(POOL)" $(PAGES)
@@ -74,6 +77,9 @@ bench-filters: $(STAMP)  ## pages a second of the filters: kernels, language id,
 
 bench-dedup: $(STAMP)  ## speed and growth of dedup on any texts: make bench-dedup DIR=folder [MB=1000]
 	@$(RUN) lakeloom.jobs.bench_dedup "$(DIR)" $(MB)
+
+bench-export: $(STAMP)  ## text to ids to shards to batches: make bench-export DIR=folder TOKENIZER=tokenizer.json [MB=1000]
+	@TOKENIZERS_PARALLELISM=false $(RUN) lakeloom.jobs.bench_export "$(DIR)" "$(TOKENIZER)" $(MB)
 
 bench-peers:  ## rensa, datasketch and datatrove in .bench, to be measured beside it
 	@test -x .bench/bin/python || $(PYTHON) -m venv .bench
@@ -94,6 +100,9 @@ oracle: $(STAMP)  ## agreement with DCLM's own decisions: make oracle DIR=folder
 
 oracle-dedup: $(STAMP)  ## recall and precision of near duplicates that are known: make oracle-dedup DIR=folder
 	@$(RUN) lakeloom.jobs.oracle_dedup "$(DIR)"
+
+oracle-export: $(STAMP)  ## one dataset on 1 and 7 partitions, every token: make oracle-export POOL=folder [TOKENIZER=file]
+	@$(RUN) lakeloom.jobs.oracle_export "$(POOL)" "$(TOKENIZER)" $(ARGS)
 
 oracle-ingest: $(STAMP)  ## check an ingest of any folder: make oracle-ingest POOL=folder
 	@$(RUN) lakeloom.jobs.oracle_ingest "$(POOL)"

@@ -1,8 +1,9 @@
 """Candidate pairs of LSH buckets, from rows that come sorted by bucket and name, batch by batch, in bounded memory.
 
-The first `reach` names of a bucket are paired with each other, every later one with the first alone: a bucket of a
-million costs a million pairs and not half its square. What pairs there are depends on the set of rows only. Near copies
-share most of their buckets: a pair that was given lately is not given again.
+The first `reach` names of a bucket are paired with each other, every later one with the first and with the one before
+it: a bucket of a million costs two million pairs and not half its square, and a stranger that is first in it cuts no
+chain. What pairs there are depends on the set of rows only. Near copies share most of their buckets: a pair that was
+given lately is not given again.
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ class Pairs:
     def __init__(self, reach: int) -> None:
         self._reach = reach
         self._bucket, self._count = 0, 0  # of the open bucket; no count: none is open
-        self._leads = pa.array([], pa.string())  # its first names
+        self._kept = pa.array([], pa.string())  # its first names, and its last where that is none of them
         self._given = np.zeros((_REMEMBERED, 2), np.uint64)
 
     def take(self, bucket: pa.Int64Array, name: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
@@ -33,15 +34,16 @@ class Pairs:
         if not len(bucket):
             return name, name
         buckets = np.asarray(bucket.to_numpy())
-        names = pa.concat_arrays([self._leads, name.cast(pa.string())])
+        names = pa.concat_arrays([self._kept, name.cast(pa.string())])
         index = TextIndex.of(names)
         hashes = _hashes(index.data, index.starts, index.ends)
         later, earlier, first, count = _pairs(
-            buckets, self._bucket, self._count, len(self._leads), self._reach, hashes, self._given
+            buckets, self._bucket, self._count, len(self._kept), self._reach, hashes, self._given
         )
         self._bucket, self._count = int(buckets[-1]), int(count)
         # A copy, not a slice: that would keep the whole batch alive.
-        self._leads = names.take(pa.array(np.arange(first, first + min(count, self._reach))))
+        kept = [*range(first, first + min(count, self._reach)), *([len(names) - 1] if count > self._reach else [])]
+        self._kept = names.take(pa.array(kept))
         return names.take(pa.array(later)), names.take(pa.array(earlier))
 
 
@@ -57,23 +59,25 @@ def _hashes(data: Bytes, starts: Ints, ends: Ints) -> Hashes:
 
 @kernel
 def _pairs(
-    buckets: Ints, bucket: int, count: int, num_leads: int, reach: int, hashes: Hashes, given: Hashes
+    buckets: Ints, bucket: int, count: int, num_kept: int, reach: int, hashes: Hashes, given: Hashes
 ) -> tuple[Ints, Ints, int, int]:
-    """Places of both names of each new pair among the open bucket's leads and the batch's names after them.
+    """Places of both names of each new pair among the open bucket's kept names and the batch's after them.
 
     And of the bucket that the batch ends in: the place of its first name, and how many it has.
     """
     later, earlier = np.empty(len(buckets), np.int64), np.empty(len(buckets), np.int64)
     num_pairs, first, size, open_bucket = 0, 0, count, bucket
     for row in range(len(buckets)):
+        name = num_kept + row  # the one before it, of whatever bucket, is name - 1
         if size == 0 or buckets[row] != open_bucket:
-            first, size, open_bucket = num_leads + row, 0, buckets[row]
-        for partner in range(size if size < reach else 1):
-            if _is_remembered(given, hashes, num_leads + row, first + partner):
+            first, size, open_bucket = name, 0, buckets[row]
+        for number in range(min(size, reach if size < reach else 2)):
+            partner = first + number if size < reach or number == 0 else name - 1
+            if (number and partner == first) or _is_remembered(given, hashes, name, partner):
                 continue
             if num_pairs == len(later):
                 later, earlier = _doubled(later), _doubled(earlier)
-            later[num_pairs], earlier[num_pairs] = num_leads + row, first + partner
+            later[num_pairs], earlier[num_pairs] = name, partner
             num_pairs += 1
         size += 1
     return later[:num_pairs], earlier[:num_pairs], first, size

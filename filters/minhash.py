@@ -25,6 +25,7 @@ SCHEME = "affine32"  # a*h + b mod 2**32 over a mixed h; datasketch 2 advises ag
 EMPTY = np.uint32(0xFFFFFFFF)  # a signature of nothing but this has no shingle, as in datasketch
 _HALF = np.uint64(32)
 _NUM_CODE_POINTS = 0x110000
+_MOST_HASHES = 1 << 14  # 64 kB a document while its batch is signed
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class MinHashParams:
     def __post_init__(self) -> None:
         if min(self.num_bands, self.num_rows, self.ngram) < 1 or self.seed < 0:
             raise ConfigError(f"{self}: bands, rows and ngram must be 1 or more, the seed 0 or more")
+        if self.seed >= 1 << 32 or self.num_hashes > _MOST_HASHES:
+            raise ConfigError(f"{self}: give at most {_MOST_HASHES:,} hashes, and a seed below {1 << 32:,}")
         if self.num_bands * self.num_rows > self.num_hashes:
             raise ConfigError(
                 f"{self}: {self.num_bands} bands of {self.num_rows} need as many hashes; raise num_hashes"

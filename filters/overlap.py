@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from lakeloom.filters.foldedwords import Folds, Words, folds, room, split_folded
 from lakeloom.filters.kernel import Bytes, Hashes, Ints, Mask, integer, kernel
+from lakeloom.filters.mixing import MIX2, finish
 from lakeloom.filters.textindex import TextIndex
 
 _BASE = np.uint64(0x9E3779B97F4A7C15)  # of the first hash, a polynomial of the words' hashes, so of any length at once
-_MIX1, _MIX2 = np.uint64(0xFF51AFD7ED558CCD), np.uint64(0xC4CEB9FE1A85EC53)  # MurmurHash3's 64-bit finaliser
 _ONE, _6, _12, _33, _63 = np.uint64(1), np.uint64(6), np.uint64(12), np.uint64(33), np.uint64(63)
 _BITS_A_KEY = 32  # of the bitmap: a foreign head is let through one time in several hundred
 
@@ -127,14 +127,6 @@ def _longest(starts: Ints, ends: Ints) -> Words:
 
 
 @kernel
-def _finish(state: np.uint64) -> np.uint64:
-    """MurmurHash3's 64-bit finaliser."""
-    state = (state ^ (state >> _33)) * _MIX1
-    state = (state ^ (state >> _33)) * _MIX2
-    return state ^ (state >> _33)
-
-
-@kernel
 def _sums(hashes: Hashes, count: int, sums: Hashes) -> None:
     """The polynomial of the first i words, for each i from 0 to their number."""
     sums[0] = np.uint64(0)
@@ -152,16 +144,16 @@ def _powers(most: int) -> Hashes:
 
 @kernel
 def _first(sums: Hashes, powers: Hashes, place: int, length: int) -> np.uint64:
-    return _finish(sums[place + length] - sums[place] * powers[length])
+    return finish(sums[place + length] - sums[place] * powers[length])
 
 
 @kernel
 def _second(hashes: Hashes, place: int, length: int) -> np.uint64:
     state = np.uint64(length)
     for near in range(place, place + length):
-        state = (state ^ hashes[near]) * _MIX2
+        state = (state ^ hashes[near]) * MIX2
         state ^= state >> _33
-    return _finish(state)
+    return finish(state)
 
 
 @kernel

@@ -5,8 +5,9 @@ the same under every recipe. So the datasets of a pool hold out the same pages, 
 A cluster with held-out pages gives one of them (of the smallest hash) to the holdout and nothing to train; any
 other gives its representative to train. With or without clusters, no training document has a held-out text.
 Documents without text are left out. With choose.decontaminated, contaminated ones are, too, or lose what they have of
-evaluation items; a cluster whose representative is left out gives nothing to train, since its members are alike. With
-cut.methods, what repeats inside the documents is cut out of them.
+evaluation items; a cluster whose representative is left out gives nothing to train, since its members are alike (by
+address they may not be). With cut.methods, what repeats inside the training documents is cut out of them; a held-out
+document that represents no cluster stays whole, as what is cut of others says nothing of it.
 """
 
 import logging
@@ -125,7 +126,8 @@ def _chosen(lake: Lakehouse, cfg: ChooseConfig, corpus_id: str) -> DataFrame:
     columns = ("doc_id", "url", "text", "num_chars")
     both = train.select(*columns, F.lit(TRAIN).alias("split")).union(holdout.select(*columns, F.lit(HOLDOUT)))
     dedup_id = dedup.identify(lake, cfg.dedup) if cfg.dedup.methods else None
-    about = {"corpus_id": corpus_id, "dataset": cfg.dataset, "dedup_id": dedup_id}
+    about: dict[str, str | None] = {"corpus_id": corpus_id, "dataset": cfg.dataset, "dedup_id": dedup_id}
+    about |= dict.fromkeys(("source", "origin", "copy"))  # of mixes
     return both.withColumns({name: F.lit(value) for name, value in about.items()})
 
 

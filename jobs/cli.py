@@ -47,11 +47,18 @@ JOBS: dict[str, Job] = {
     "decontaminate": Job("decontaminate", "DecontaminateConfig", "evaluation items in the kept documents, and where"),
     "cut": Job("cut", "CutConfig", "parts of the remaining documents that repeat: lines, paragraphs, BFF, substrings"),
     "choose": Job("choose", "ChooseConfig", "a dataset version: kept documents, one of each cluster, held-out split"),
+    "mix": Job("mix", "MixConfig", "a dataset version of several sources, by weights, tokens, epochs", has_check=True),
     "fit_tokenizer": Job("fit_tokenizer", "FitTokenizerConfig", "train a sentencepiece tokenizer on the pool"),
     "fit_classifier": Job(
         "fit_classifier", "FitClassifierConfig", "train a fastText classifier of pages from two tables", has_check=True
     ),
     "export": Job("export", "ExportConfig", "tokenise, pack and shuffle a dataset into webdataset shards"),
+    "verify_export": Job(
+        "verify_export", "VerifyExportConfig", "all tokens of a dataset against its manifest", needs_spark=False
+    ),
+    "import_dataset": Job(
+        "import_dataset", "ImportDatasetConfig", "a dataset that DCLM's tools tokenised, for train", needs_spark=False
+    ),
     "train": Job("train", "TrainConfig", "train a scale's model on exported shards (DeepSpeed)", needs_spark=False),
     "train_order": Job(
         "train_order", "TrainOrderConfig", "which sequences the steps of a training run see", needs_spark=False
@@ -74,6 +81,7 @@ JOBS: dict[str, Job] = {
     "trace": Job("lineage", "TraceConfig", "from a page to the models, and back: lakeloom trace https://loom.example/"),
     "takedown": Job("takedown", "TakedownConfig", "pages out of all tables and datasets: lakeloom takedown URLS"),
     "maintain": Job("maintain", "MaintainConfig", "VACUUM and OPTIMIZE, but nothing that datasets or models cite"),
+    "plan": Job("plan", "PlanConfig", "what a scale asks for: pages, tokens, core-hours, GPU-hours, storage, cost"),
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
 }  # fmt: skip
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.filters import overlap
+from lakeloom.filters.spans import merged
 from lakeloom.jobs import evalitems, spans
 from lakeloom.lakehouse.session import ddl
 
@@ -49,12 +50,13 @@ def measured(found: DataFrame, items: DataFrame, max_documents: int) -> DataFram
     rows = grouped.agg(
         F.max("num_ngrams").alias("num_ngrams"),
         F.sort_array(F.collect_set("place")).alias("matched"),
-        _merged(F.sort_array(F.collect_set(span))).alias("spans"),
+        F.sort_array(F.collect_set(span)).alias("spans"),
     )
     num_matched = F.size("matched")
     counted = [num_matched.alias("num_matched"), (num_matched / F.col("num_ngrams")).alias("share")]
     places = [F.col("spans.start").alias("starts"), F.col("spans.end").alias("ends")]
-    return rows.select("doc_id", *_ITEM, "num_ngrams", *counted, "matched", *places)
+    columns = rows.select("doc_id", *_ITEM, "num_ngrams", *counted, "matched", *places)
+    return columns.mapInArrow(_united, columns.schema)
 
 
 def by_item(rows: DataFrame) -> DataFrame:
@@ -67,17 +69,12 @@ def by_item(rows: DataFrame) -> DataFrame:
     )
 
 
-def _merged(found: Column) -> Column:
-    """Sorted spans (start, end) with those that overlap made one."""
-
-    def add(done: Column, one: Column) -> Column:
-        last = F.get(done, F.size(done) - 1)
-        joint = F.struct(last["start"].alias("start"), F.greatest(last["end"], one["end"]).alias("end"))
-        before = F.slice(done, 1, F.greatest(F.size(done) - 1, F.lit(0)))
-        overlaps = F.coalesce(one["start"] < last["end"], F.lit(False))
-        return F.when(overlaps, F.concat(before, F.array(joint))).otherwise(F.concat(done, F.array(one)))
-
-    return F.aggregate(found, F.array().cast(spans.SPANS), add)
+def _united(batches: Batches) -> Batches:
+    """Rows whose spans (starts, ends) are sorted, with those that overlap or touch made one."""
+    for batch in batches:
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        columns["starts"], columns["ends"] = merged(columns["starts"], columns["ends"])
+        yield pa.RecordBatch.from_pydict(columns)
 
 
 def _without(ngrams: DataFrame, common: DataFrame) -> DataFrame:

@@ -94,6 +94,8 @@ def run(spark: SparkSession, cfg: CutConfig) -> Report:
             commit = lake.append(rows.withColumn("cut_id", F.lit(cut_id)), TABLE, txn=_txn(cut_id))
     else:
         facts["was_there"] = 1
+        there = lake.read(TABLE).where(F.col("cut_id") == cut_id)
+        _check(cfg, there, given, "they were published under another bound")
     ours = lake.read(TABLE).where(F.col("cut_id") == cut_id)
     removed, facts["documents_cut"], facts["bytes_cut"] = _totals(ours)
     versions = {documents.TABLE: lake.version(documents.TABLE), TABLE: commit.version}
@@ -154,7 +156,7 @@ def _cuts(cfg: CutConfig, given: DataFrame, scratch: Path) -> DataFrame:
     left = given.select("doc_id", "text").join(spans, "doc_id", how="inner")
     shape = "doc_id STRING, starts ARRAY<BIGINT>, ends ARRAY<BIGINT>, methods ARRAY<STRING>, "
     found = stored(left.mapInArrow(finished, f"{shape}num_bytes BIGINT, is_removed BOOLEAN"), scratch / "cuts")
-    _check(cfg, found, given)
+    _check(cfg, found, given, "no cuts were published")
     return found
 
 
@@ -222,7 +224,7 @@ def _refuse_full(cfg: CutConfig, found: DataFrame, method: str) -> None:
         )
 
 
-def _check(cfg: CutConfig, rows: DataFrame, given: DataFrame) -> None:
+def _check(cfg: CutConfig, rows: DataFrame, given: DataFrame, so: str) -> None:
     removed, num_documents, cut_bytes = _totals(rows)
     row = given.agg(F.sum(F.octet_length("text")).alias("n")).first()
     num_bytes = int(row["n"] or 0) if row is not None else 0
@@ -230,7 +232,7 @@ def _check(cfg: CutConfig, rows: DataFrame, given: DataFrame) -> None:
     if share > cfg.max_cut_share:
         raise Incomplete(
             f"cut would remove {cut_bytes:,} of {num_bytes:,} bytes ({share:.2%}) in {num_documents:,} documents, and "
-            f"{removed:,} of them whole; allowed: {cfg.max_cut_share:.2%} (cut.max_cut_share); no cuts were published"
+            f"{removed:,} of them whole; allowed: {cfg.max_cut_share:.2%} (cut.max_cut_share); {so}"
         )
 
 

@@ -9,7 +9,6 @@ What was found is measured once; the threshold and what is done at it are choose
 them searches nothing again. The documents themselves stay as they are.
 """
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,8 +26,6 @@ from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report, Sheet
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
-
-log = logging.getLogger(__name__)
 
 ACTIONS = ("drop", "mask", "none")
 TABLE = "silver.contamination"
@@ -202,5 +199,8 @@ def _sheet(lake: Lakehouse, cfg: DecontaminateConfig, items: ItemSet, rows: Data
     documents = flagged(cfg, rows).groupBy("task").agg(F.count_distinct("doc_id").alias("documents"))
     by_task = {row["task"]: row for row in counts.join(documents, "task", how="left").toLocalIterator()}
     columns = ("task", "items", "too short", "in part", "leaked", "only together", "documents")
-    cells = [[by_task[task.name][name] or 0 for name in columns] for task, _ in items.files]
+    cells = [
+        [task.name, *((by_task[task.name][name] or 0) if task.name in by_task else 0 for name in columns[1:])]
+        for task, _ in items.files  # a file may have no item
+    ]
     return Sheet(f"items with a share of {cfg.threshold:g} or more", columns, tuple(tuple(row) for row in cells))

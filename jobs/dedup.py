@@ -6,7 +6,6 @@ thresholds is used again, and is all a function of documents: so a crawl that co
 everything would.
 """
 
-import logging
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,8 +29,6 @@ from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.session import compiled
 from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
 
-log = logging.getLogger(__name__)
-
 _CLUSTERS = "silver.clusters"
 
 METHODS = ("url", "text", "minhash")
@@ -45,7 +42,7 @@ KEEP: dict[str, Callable[[str], Column]] = {
 MOST_REACH = 1_000  # an Arrow batch of buckets may give so many times its rows in pairs
 _PRESETS = (*PRESETS, "target", "own")
 _COMPILED_FROM = 50_000  # documents, for which compiled plans cost less: 43 CPU seconds at 100,000, else 63
-_VERSION = 2  # raise it when the same input and configuration would give other clusters
+_VERSION = 3  # raise it when the same input and configuration would give other clusters
 
 
 @dataclass(frozen=True)
@@ -136,6 +133,7 @@ def run(spark: SparkSession, cfg: DedupConfig) -> Report:
     else:
         facts["was_there"] = 1
         totals = _totals(lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id))
+        _check(cfg, given.num_kept, totals["removed"], "they were published under other bounds")
     removed = totals.pop("removed")
     versions = {documents.TABLE: given.version, _CLUSTERS: commit.version}
     return Report("dedup", given.num_kept, given.num_kept - removed, removed, versions, {**facts, **totals})
@@ -188,9 +186,10 @@ def _identity(given: Documents, cfg: DedupConfig) -> str:
 
 def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str) -> tuple[Commit, dict[str, int]]:
     """Signatures, pairs, then clusters, if they remove a number within bounds; the commit, and what is in it."""
+    place = lake.folder("scratch")  # refused before the documents are signed, where there can be none
     signed = signatures.signed(lake, given, cfg.scheme)
     by_text = bool({"text", "minhash"} & set(cfg.methods))
-    with TemporaryDirectory(prefix=f"{dedup_id}-", dir=lake.folder("scratch")) as folder:
+    with TemporaryDirectory(prefix=f"{dedup_id}-", dir=place) as folder:
         scratch = Path(folder)
         found = clusters.graph(signed, by_text=by_text, by_url="url" in cfg.methods, scratch=scratch)
         alike = None
@@ -201,7 +200,7 @@ def _publish(lake: Lakehouse, cfg: DedupConfig, given: Documents, dedup_id: str)
         ranks = ranked(lake, cfg, facts).select("doc_id", "rank")
         rows = stored(clusters.represented(members, ranks), scratch / "clusters")
         totals = _totals(rows)
-        _check(cfg, given.num_kept, totals["removed"])
+        _check(cfg, given.num_kept, totals["removed"], "no clusters were published")
         return lake.append(rows.withColumn("dedup_id", F.lit(dedup_id)), _CLUSTERS, txn=_txn(dedup_id)), totals
 
 
@@ -243,7 +242,7 @@ def _totals(clusters: DataFrame) -> dict[str, int]:
     return {name: int(value) for name, value in row.asDict().items()}
 
 
-def _check(cfg: DedupConfig, num_kept: int, removed: int) -> None:
+def _check(cfg: DedupConfig, num_kept: int, removed: int, so: str) -> None:
     share = removed / num_kept if num_kept else 0.0
     is_suspect = removed == 0 and 0 < cfg.alarm_from <= num_kept
     if is_suspect or not cfg.min_removed_share <= share <= cfg.max_removed_share:
@@ -252,5 +251,5 @@ def _check(cfg: DedupConfig, num_kept: int, removed: int) -> None:
             f"dedup would remove {removed} of {num_kept} documents ({share:.2%}) of pool "
             f"{', '.join(map(repr, cfg.pools))}, recipe {cfg.recipe.name!r}; allowed: {several}"
             f"{cfg.min_removed_share:.2%} to {cfg.max_removed_share:.2%} "
-            "(dedup.min_removed_share, dedup.max_removed_share); no clusters were published"
+            f"(dedup.min_removed_share, dedup.max_removed_share); {so}"
         )

@@ -4,7 +4,8 @@
 2. The sequences of all cells are numbered, cell after cell; a keyed permutation of the numbers gives each its
    shard and its place there. So the shuffle is global and exact, and all shards but the last are equal, without
    ranks from a sort. Between both steps the sequences lie in a scratch folder.
-3. Each shard is written by one task as its sorted rows stream in. The driver gets a row a cell and a shard.
+3. Each shard is written by one task as its sorted rows stream in (the data source `webdataset`, lakehouse/sources.py).
+   The driver gets a row a cell, and the shards' manifest.
 
 The folder has its name when it is complete, after the counts of tokens and documents have been checked.
 """
@@ -12,7 +13,6 @@ The folder has its name when it is complete, after the counts of tokens and docu
 import logging
 import shutil
 from dataclasses import asdict, dataclass
-from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -20,18 +20,21 @@ from typing import NamedTuple
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import choose, export_tasks, fit_tokenizer
+from lakeloom.jobs import choose, corpora, fit_tokenizer, sequences
 from lakeloom.jobs.choose import ChooseConfig
-from lakeloom.jobs.export_tasks import PLACED, WRITTEN, Placement
+from lakeloom.jobs.corpora import Corpus
+from lakeloom.jobs.export_tasks import Placement
+from lakeloom.jobs.scratch import stored
 from lakeloom.lakehouse import checkout
-from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
+from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import Json, identity
-from lakeloom.lakehouse.packing import PACKED, TOKENISED, Packing
+from lakeloom.lakehouse.members import BIN, EXTS, smallest
+from lakeloom.lakehouse.packing import Packing
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.shard_writer import Accounting, begin, publish, write_holdout
 from lakeloom.lakehouse.shards import DatasetFacts, Manifest, Shard
-from lakeloom.lakehouse.store import Commit, Lakehouse, LakehouseConfig
+from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import table
 from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig
 
@@ -39,6 +42,9 @@ log = logging.getLogger(__name__)
 
 _VERSION = 1  # raise it when the same input would give other bytes
 _CORPUS, _SHARDS = "gold.corpus", "gold.shards"
+DROP, PAD = "drop", "pad"
+_WRITTEN = "written"  # the shards' own folder until the others of the dataset are beside them
+_PAD_AFTER = 2  # DCLM's PAD is the size of the vocabulary and so much more
 
 
 @dataclass(frozen=True)
@@ -53,22 +59,32 @@ class ExportConfig:
     num_cells: int
     shard_sequences: int
     holdout_max_bytes: int
+    members: str = BIN
+    leftovers: str = DROP
+    mix: str = ""  # a dataset that mix made, instead of choose's
 
     def __post_init__(self) -> None:
         for name in ("context", "num_cells", "shard_sequences"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"export.{name}={getattr(self, name)}: it must be at least 1")
+        for name, choices in (("members", EXTS), ("leftovers", (DROP, PAD))):
+            if getattr(self, name) not in choices:
+                raise unknown("choice", getattr(self, name), choices, f"export.{name}")
 
 
 class _Plan(NamedTuple):
     """What one export is made of, and where it goes."""
 
     export_id: str
-    corpus_id: str
-    source: Commit
+    corpus: Corpus
     tokenizer: Tokenizer
     packing: Packing
     folder: Path
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids of the shards are below."""
+        return max(self.tokenizer.vocab_size, self.packing.pad + 1)
 
 
 def run(spark: SparkSession, cfg: ExportConfig) -> Report:
@@ -91,26 +107,41 @@ def run(spark: SparkSession, cfg: ExportConfig) -> Report:
         "num_tokens": manifest.dataset.num_tokens,
         "tokens_in": counts.tokens_in,
         "tokens_remainder": counts.tokens_remainder,
+        "num_pads": counts.num_pads,
         "was_there": int(not is_new),
     }
-    versions = {_CORPUS: plan.source.version, _SHARDS: commit.version}
+    versions = {_CORPUS: plan.corpus.source.version, _SHARDS: commit.version}
     return Report("export", counts.num_documents, counts.num_documents, versions=versions, facts=facts)
 
 
 def _plan(lake: Lakehouse, cfg: ExportConfig) -> _Plan:
-    corpus_id = choose.identify(lake, cfg.choose)
+    corpus = corpora.mixed(lake, cfg.mix) if cfg.mix else _chosen(lake, cfg.choose)
+    tokenizer = Tokenizer.load(fit_tokenizer.find(lake, cfg.choose.pool.name, cfg.tokenizer))
+    pad = tokenizer.vocab_size + _PAD_AFTER if cfg.leftovers == PAD else -1
+    dtype = smallest(max(tokenizer.vocab_size - 1, pad))
+    packing = Packing(cfg.context + 1, cfg.num_cells, cfg.seed, dtype, pad)
+    export_id = identity("export", _VERSION, corpus.corpus_id, tokenizer.sha, *_parts(cfg, packing))
+    folder = lake.folder("shards") / f"{corpus.dataset}-{export_id[:12]}"
+    return _Plan(export_id, corpus, tokenizer, packing, folder)
+
+
+def _chosen(lake: Lakehouse, cfg: ChooseConfig) -> Corpus:
+    """The dataset that choose's settings name."""
+    corpus_id = choose.identify(lake, cfg)
     source = choose.find(lake, corpus_id)
     if source is None:
         raise ConfigError(
-            f"dataset {cfg.choose.dataset!r} of pool {cfg.choose.pool.name!r} isn't chosen yet from its documents "
+            f"dataset {cfg.dataset!r} of pool {cfg.pool.name!r} isn't chosen yet from its documents "
             "as they are now; run lakeloom choose with the same settings first"
         )
-    tokenizer = Tokenizer.load(fit_tokenizer.find(lake, cfg.choose.pool.name, cfg.tokenizer))
-    packing = Packing(cfg.context + 1, cfg.num_cells, cfg.seed, tokenizer.dtype)
-    sizes = (cfg.shard_sequences, cfg.holdout_max_bytes)
-    export_id = identity("export", _VERSION, corpus_id, tokenizer.sha, asdict(packing), *sizes)
-    folder = lake.folder("shards") / f"{cfg.choose.dataset}-{export_id[:12]}"
-    return _Plan(export_id, corpus_id, source, tokenizer, packing, folder)
+    return Corpus(corpus_id, source, cfg.dataset, cfg.recipe.name, cfg.recipe.hash, cfg.pool.name)
+
+
+def _parts(cfg: ExportConfig, packing: Packing) -> list[Json]:
+    """What names an export beside corpus and tokenizer; settings that came later count where they are no default."""
+    packed = {name: value for name, value in asdict(packing).items() if name != "pad"}
+    parts: list[Json] = [packed, cfg.shard_sequences, cfg.holdout_max_bytes]
+    return parts + [one for one, default in ((cfg.members, BIN), (cfg.leftovers, DROP)) if one != default]
 
 
 def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
@@ -118,83 +149,79 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     aside = begin(plan.folder, plan.export_id)
     tokenizer_file = f"tokenizer{plan.tokenizer.path.suffix}"
     shutil.copyfile(plan.tokenizer.path, aside / tokenizer_file)
-    corpus = lake.read(_CORPUS).where(F.col("corpus_id") == plan.corpus_id)  # old versions may have lost their files
+    corpus = lake.read(_CORPUS).where(F.col("corpus_id") == plan.corpus.corpus_id)  # old versions may lack files
     train = corpus.where(F.col("split") == choose.TRAIN).select("doc_id", "text")
-    packed = _packed(train, plan, aside / tokenizer_file, aside / "packed")
+    rows = sequences.packed(train, plan.packing, aside / tokenizer_file, plan.tokenizer.sha)
+    packed = stored(rows, aside / "packed")
     counts, starts = _counts(packed, plan)
-    shards = _written(packed, plan, cfg, starts, aside)
+    shards = _shards(packed, plan, cfg, starts, aside)
     facts = _facts(cfg, plan, tokenizer_file, shards)
-    _check(facts, counts, train.count())
+    _check(facts, counts, shards, train.count())
     held_out = corpus.where(F.col("split") == choose.HOLDOUT).select("doc_id", "url", "text").orderBy("doc_id")
     num_held_out = write_holdout(aside, (row.asDict() for row in held_out.toLocalIterator()), cfg.holdout_max_bytes)
     log.info("%s: %s held-out documents beside the shards", plan.folder.name, num_held_out)
-    shutil.rmtree(aside / "packed")
+    for scratch in ("packed", _WRITTEN):
+        shutil.rmtree(aside / scratch)
     # By these a takedown finds a document's sequences again.
     more: dict[str, Json] = {"cells": [end - start for start, end in pairwise(starts)]}
     more |= {"shard_sequences": cfg.shard_sequences, "code_commit": checkout.commit()}
     publish(aside, plan.folder, facts, counts, shards, **more)
 
 
-def _packed(documents: DataFrame, plan: _Plan, tokenizer: Path, scratch: Path) -> DataFrame:
-    """Sequences by cell and index, and a row of totals for each cell; computed once, into `scratch`."""
-    tokenise = partial(export_tasks.tokenise, plan.packing, tokenizer, plan.tokenizer.sha)
-    tokenised = documents.mapInArrow(tokenise, ddl(TOKENISED))
-    cells = tokenised.repartition("cell").sortWithinPartitions("cell", "key")
-    cells.mapInArrow(plan.packing.packed, ddl(PACKED)).write.parquet(str(scratch))
-    return documents.sparkSession.read.schema(ddl(PACKED)).parquet(str(scratch))
-
-
 def _counts(packed: DataFrame, plan: _Plan) -> tuple[Accounting, list[int]]:
     """Tokens and documents of all cells, and the number of sequences before each cell (last: of all)."""
     remainder = F.sum(F.when(F.col("index").isNull(), F.octet_length("tokens")))
     totals = (F.count("index").alias("sequences"), F.sum("tokens_in").alias("tokens"))
-    more = (F.sum("num_documents").alias("documents"), remainder.alias("remainder"))
+    more = (F.sum("num_documents").alias("documents"), remainder.alias("remainder"), F.sum("num_pads").alias("pads"))
     cells = {row["cell"]: row for row in packed.groupBy("cell").agg(*totals, *more).collect()}
-    sequences = [cells[cell]["sequences"] if cell in cells else 0 for cell in range(plan.packing.num_cells)]
-    found = {name: sum(row[name] for row in cells.values()) for name in ("tokens", "documents", "remainder")}
-    counts = Accounting(found["tokens"], found["remainder"] // plan.packing.itemsize, found["documents"])
-    return counts, list(accumulate(sequences, initial=0))
+    per_cell = [cells[cell]["sequences"] if cell in cells else 0 for cell in range(plan.packing.num_cells)]
+    found = {name: sum(row[name] for row in cells.values()) for name in ("tokens", "documents", "remainder", "pads")}
+    left = found["remainder"] // plan.packing.itemsize
+    counts = Accounting(found["tokens"], left, found["documents"], found["pads"])
+    return counts, list(accumulate(per_cell, initial=0))
 
 
-def _written(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int], aside: Path) -> list[Shard]:
-    """The shards, in order; the driver gets one row for each."""
+def _shards(packed: DataFrame, plan: _Plan, cfg: ExportConfig, starts: list[int], aside: Path) -> list[Shard]:
+    """The shards, in order, in `aside`."""
     if not starts[-1]:
-        raise Incomplete(f"dataset {cfg.choose.dataset!r} fills no sequence of {plan.packing.seq_len} tokens")
+        raise Incomplete(f"dataset {plan.corpus.dataset!r} fills no sequence of {plan.packing.seq_len} tokens")
     placement = Placement(tuple(starts[:-1]), starts[-1], cfg.shard_sequences, cfg.seed)
-    sequences = packed.where(F.col("index").isNotNull()).select("cell", "index", "tokens")
-    placed = sequences.mapInArrow(placement.place, ddl(PLACED))
-    by_shard = placed.repartition("shard").sortWithinPartitions("shard", "place")
-    written = by_shard.mapInArrow(partial(export_tasks.write, plan.packing, aside), ddl(WRITTEN))
-    return sorted((Shard(**row.asDict()) for row in written.collect()), key=lambda shard: shard.shard)
+    options = {"members": cfg.members, "owner": plan.export_id}
+    shards = list(sequences.saved(packed, plan.packing, placement, aside / _WRITTEN, **options))
+    for shard in shards:
+        (aside / _WRITTEN / f"{shard.shard}.tar").rename(aside / f"{shard.shard}.tar")
+    return shards
 
 
 def _facts(cfg: ExportConfig, plan: _Plan, tokenizer_file: str, shards: list[Shard]) -> DatasetFacts:
     return DatasetFacts(
-        name=cfg.choose.dataset,
+        name=plan.corpus.dataset,
         export_id=plan.export_id,
-        corpus_id=plan.corpus_id,
-        recipe=cfg.choose.recipe.name,
-        recipe_hash=cfg.choose.recipe.hash,
-        pool=cfg.choose.pool.name,
+        corpus_id=plan.corpus.corpus_id,
+        recipe=plan.corpus.recipe,
+        recipe_hash=plan.corpus.recipe_hash,
+        pool=plan.corpus.pool,
         tokenizer_sha=plan.tokenizer.sha,
         tokenizer_file=tokenizer_file,
-        vocab_size=plan.tokenizer.vocab_size,
+        vocab_size=plan.vocab_size,
         eot=plan.tokenizer.eot,
         seq_len=plan.packing.seq_len,
         num_sequences=sum(shard.num_sequences for shard in shards),
         num_tokens=sum(shard.num_tokens for shard in shards),
         seed=cfg.seed,
         source_table=_CORPUS,
-        source_version=plan.source.version,
+        source_version=plan.corpus.source.version,
+        pad=plan.packing.pad,
     )
 
 
-def _check(facts: DatasetFacts, counts: Accounting, num_documents: int) -> None:
-    """Tokens of the documents = tokens in the shards + remainder; every document was tokenised once."""
-    if facts.num_tokens + counts.tokens_remainder != counts.tokens_in:
+def _check(facts: DatasetFacts, counts: Accounting, shards: list[Shard], num_documents: int) -> None:
+    """Tokens of the documents and pads = tokens in the shards + remainder; every document was tokenised once."""
+    num_pads = sum(shard.num_pads for shard in shards)
+    if facts.num_tokens + counts.tokens_remainder != counts.tokens_in + counts.num_pads or num_pads != counts.num_pads:
         raise Incomplete(
-            f"dataset {facts.name!r}: {counts.tokens_in} tokens went in, {facts.num_tokens} are in the shards, "
-            f"{counts.tokens_remainder} are left over; nothing was published"
+            f"dataset {facts.name!r}: {counts.tokens_in} tokens went in and {counts.num_pads} pads, {facts.num_tokens} "
+            f"are in the shards with {num_pads} pads, {counts.tokens_remainder} are left over; nothing was published"
         )
     if counts.num_documents != num_documents:
         raise Incomplete(

@@ -1,52 +1,39 @@
-"""What executors do in an export: tokenise documents, place sequences, write shards; on Arrow batches."""
+"""What executors do in an export before shards are written: tokenise documents, place sequences; on Arrow batches."""
 
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
-from functools import cache
-from itertools import groupby
-from operator import itemgetter
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.order import permuted
 from lakeloom.lakehouse.packing import Packing
-from lakeloom.lakehouse.shard_writer import shard_name, write_shard
-from lakeloom.lakehouse.tokens import Tokenizer
+from lakeloom.lakehouse.tokens import loaded
+
+_PART_BYTES = 8 << 20
 
 Batches = Iterator[pa.RecordBatch]
 
 PLACED = pa.schema([("shard", pa.int64()), ("place", pa.int64()), ("tokens", pa.binary())])
-WRITTEN = pa.schema(
-    [
-        ("shard", pa.string()),
-        ("num_sequences", pa.int64()),
-        ("num_tokens", pa.int64()),
-        ("num_bytes", pa.int64()),
-        ("sha256", pa.string()),
-        ("seq_len", pa.int64()),
-        ("dtype", pa.string()),
-        ("ext", pa.string()),
-    ]
-)
 
 
-@cache
-def tokenizer(path: Path, sha: str) -> Tokenizer:
-    """Loaded once a worker process; every executor must see the same file."""
-    loaded = Tokenizer.load(path)
-    if loaded.sha != sha:
-        raise ConfigError(f"{path} has SHA-256 {loaded.sha} here, {sha} where the export started")
-    return loaded
-
-
-def tokenise(packing: Packing, path: Path, sha: str, batches: Batches) -> Batches:
+def tokenise(packing: Packing, tokenizer: Path, sha: str, batches: Batches) -> Batches:
     """Documents (doc_id, text) to rows of packing.TOKENISED."""
     for batch in batches:
-        yield packing.tokenised(batch, tokenizer(path, sha))
+        for part in _parts(batch):
+            yield packing.in_parts(packing.tokenised(part, loaded(tokenizer, sha)))
+
+
+def _parts(batch: pa.RecordBatch) -> Batches:
+    """A batch in parts of some _PART_BYTES of text: ids and their copies take several times the text's memory."""
+    sizes = pc.fill_null(pc.binary_length(batch.column("text")), 0).to_numpy(zero_copy_only=False)
+    ends = np.cumsum(sizes, dtype=np.int64) // _PART_BYTES
+    for start, end in pairwise([0, *(np.flatnonzero(np.diff(ends)) + 1).tolist(), len(batch)]):
+        yield batch.slice(start, end - start)
 
 
 @dataclass(frozen=True)
@@ -71,24 +58,3 @@ class Placement:
             shard, place = np.divmod(found, self.shard_sequences)
             columns = [pa.array(shard), pa.array(place), batch.column("tokens")]
             yield pa.RecordBatch.from_arrays(columns, schema=PLACED)
-
-
-def write(packing: Packing, folder: Path, batches: Batches) -> Batches:
-    """Rows of PLACED, whole shards sorted by (shard, place), to tars and rows of WRITTEN."""
-    for number, rows in groupby(_rows(batches), key=itemgetter(0)):
-        sequences = _in_place(rows, number, packing.dtype)
-        shard = write_shard(folder, number, sequences, seq_len=packing.seq_len, dtype=packing.dtype)
-        yield pa.RecordBatch.from_pylist([dict(zip(WRITTEN.names, astuple(shard), strict=True))], schema=WRITTEN)
-
-
-def _rows(batches: Batches) -> Iterator[tuple[int, int, bytes]]:
-    for batch in batches:
-        yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
-
-
-def _in_place(rows: Iterator[tuple[int, int, bytes]], number: int, dtype: str) -> Iterator[npt.NDArray[np.uint32]]:
-    kind = np.dtype(dtype).newbyteorder("<")
-    for expected, (_, place, tokens) in enumerate(rows):
-        if place != expected:
-            raise Incomplete(f"{shard_name(number)}: found place {place} where {expected} was expected")
-        yield np.frombuffer(tokens, kind).astype(np.uint32)

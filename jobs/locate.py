@@ -16,15 +16,17 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import choose, export_tasks
+from lakeloom.jobs import choose
 from lakeloom.jobs.export_tasks import Placement
 from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import shuffle_key
+from lakeloom.lakehouse.members import Tokens
 from lakeloom.lakehouse.packing import Packing, with_eot
 from lakeloom.lakehouse.session import ddl
-from lakeloom.lakehouse.shards import Manifest, ShardReader, Tokens
+from lakeloom.lakehouse.shards import Manifest, ShardReader
 from lakeloom.lakehouse.store import Lakehouse
+from lakeloom.lakehouse.tokens import loaded
 
 MEASURED = pa.schema(
     [
@@ -146,12 +148,12 @@ def _measure(
     batches: Batches,
 ) -> Batches:
     cells, wanted, gone = chosen
-    loaded = export_tasks.tokenizer(tokenizer, sha)
+    found = loaded(tokenizer, sha)
     for batch in batches:
         names = batch.column("doc_id").to_pylist()
         is_in = [name not in gone and packing.cell(shuffle_key(packing.seed, name)) in cells for name in names]
         part = batch.filter(pa.array(is_in, pa.bool_()))
-        encoded = with_eot(loaded.encode_batch(part.column("text")), loaded.eot)
+        encoded = with_eot(found.encode_batch(part.column("text")), found.eot)
         values, names = encoded.values.astype(packing.dtype), part.column("doc_id").to_pylist()
         spans = zip(names, pairwise(encoded.offsets.tolist()), strict=True)
         kept = [values[start:end].tobytes() if name in wanted else None for name, (start, end) in spans]

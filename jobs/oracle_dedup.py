@@ -78,9 +78,12 @@ class Truth:
             place = {str(row["id"]): number for number, row in enumerate(documents)}
             one, other = (np.array([place[str(row[end])] for row in pairs], np.int64) for end in "ab")
             jaccard = np.array([float(row["jaccard"]) for row in pairs])
-        except (OSError, ValueError, KeyError) as error:
+            text = pa.array([row["text"] for row in documents], pa.string())
+        except (OSError, ValueError, KeyError, pa.ArrowTypeError) as error:
             raise BadInput(f"{folder}: no documents.jsonl.zst and pairs.jsonl.zst of known pairs: {error!r}") from error
-        return cls(list(place), pa.array([row["text"] for row in documents], pa.string()), one, other, jaccard)
+        if len(place) < len(text):
+            raise BadInput(f"{folder}: {len(text)} documents have {len(place)} different ids")
+        return cls(list(place), text, one, other, jaccard)
 
     @property
     def tenths(self) -> Ints:
@@ -233,7 +236,7 @@ def compare(
     holds = True
     for preset in presets:
         lake = Lakehouse(session, LakehouseConfig(str(root / preset), ""))
-        # All of a bucket are compared: the curve is that of every pair that shares a band.
+        # All of a bucket are compared, up to a thousand: the curve is that of every pair that shares a band.
         cfg = replace(shipped, preset=preset, lakehouse=lake.cfg, reach=min(len(truth.ids), dedup.MOST_REACH))
         table = recall(truth, cfg.params)
         holds &= all(tenth.is_chance for tenth in table)

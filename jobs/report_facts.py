@@ -11,7 +11,7 @@ from pyspark.sql import functions as F
 
 from lakeloom.evaluate import compare, leaderboard, scores
 from lakeloom.evaluate.estimates import Item
-from lakeloom.jobs import duplicates, funnel
+from lakeloom.jobs import corpora, duplicates, funnel
 from lakeloom.jobs.report_page import Dataset
 from lakeloom.jobs.report_pictures import Bar, Curve
 from lakeloom.lakehouse.errors import BadInput
@@ -21,9 +21,10 @@ from lakeloom.train import journal
 
 _DOCUMENTS, _CORPUS, _SHARDS, _FUNNEL = "silver.documents", "gold.corpus", "gold.shards", "ops.funnel"
 _CLUSTERS, _PAGES = "silver.clusters", "bronze.pages"
-TABLES = (_PAGES, _DOCUMENTS, _FUNNEL, _CLUSTERS, _CORPUS, _SHARDS, "gold.scores")
+TABLES = (_PAGES, _DOCUMENTS, _FUNNEL, _CLUSTERS, _CORPUS, corpora.MIXES, _SHARDS, "gold.scores")
 _CHOSEN = "one of each cluster"
 _MOST = 10  # clusters, and domains, that are named
+_OF_A_MIX = "What each source gave to train on, in documents and tokens, and what was wanted of it."
 _STEPS = ("step", "in", "out", "dropped", "share", "errors", "cpu s")
 
 
@@ -171,28 +172,39 @@ def _dataset(lake: Lakehouse, name: str, export_id: str, export: Row | None) -> 
     if export is None:
         said = (("export id", export_id), ("shards", "absent from gold.shards of this lakehouse"))
         return Dataset(name, said, (), Sheet(name, _STEPS, ()), "This dataset was not made in this lakehouse.")
+    mix = corpora.sheet(lake, export["corpus_id"])
+    if mix is not None:
+        sources = ", ".join(str(row[0]) for row in mix.rows)
+        of_mix: tuple[tuple[str, Value], ...] = (
+            ("mix of", sources),
+            *_made(export, *_splits(lake, export["corpus_id"])),
+        )
+        return Dataset(name, of_mix, (), mix, _OF_A_MIX)
     source = _source(lake, export["corpus_id"], export["recipe_hash"])
     pool, recipe = (source["pool"], source["recipe"]) if source else ("absent", "absent")
     counts = _counts(lake, pool, export["recipe_hash"], export["corpus_id"])
     steps = _steps(lake, pool, export["recipe_hash"], counts)
-    facts: tuple[tuple[str, Value], ...] = (
-        ("pool", pool),
-        ("recipe", recipe),
-        ("recipe hash", export["recipe_hash"]),
+    names: tuple[tuple[str, Value], ...] = (("pool", pool), ("recipe", recipe), ("recipe hash", export["recipe_hash"]))
+    facts = (*names, *_made(export, counts.train, counts.holdout))
+    bars = (Bar("pages", counts.pages, 0), *[Bar(str(s[0]), int(s[2] or 0), int(s[3] or 0)) for s in steps if s[3]])
+    sizes, sheets = _duplicates(lake, pool, export["recipe_hash"], source["dedup_id"] if source else None)
+    funnel_of = Sheet(f"funnel of {name}", _STEPS, tuple(steps))
+    return Dataset(name, facts, bars, funnel_of, _note(steps, counts), tuple(sizes), sheets)
+
+
+def _made(export: Row, num_train: int, num_holdout: int) -> tuple[tuple[str, Value], ...]:
+    """What was exported, and of how many documents."""
+    return (
         ("corpus id", export["corpus_id"]),
         ("corpus", f"{export['source_table']} version {export['source_version']}"),
-        ("documents", f"{counts.train:,} to train, {counts.holdout:,} held out"),
-        ("export id", export_id),
+        ("documents", f"{num_train:,} to train, {num_holdout:,} held out"),
+        ("export id", export["export_id"]),
         ("tokens", export["num_tokens"]),
         ("sequences", export["num_sequences"]),
         ("shards", f"{export['num_shards']:,} of {export['num_bytes']:,} bytes in all"),
         ("tokenizer sha", export["tokenizer_sha"]),
         ("shuffle seed", export["seed"]),
     )
-    bars = (Bar("pages", counts.pages, 0), *[Bar(str(s[0]), int(s[2] or 0), int(s[3] or 0)) for s in steps if s[3]])
-    sizes, sheets = _duplicates(lake, pool, export["recipe_hash"], source["dedup_id"] if source else None)
-    funnel_of = Sheet(f"funnel of {name}", _STEPS, tuple(steps))
-    return Dataset(name, facts, bars, funnel_of, _note(steps, counts), tuple(sizes), sheets)
 
 
 def _source(lake: Lakehouse, corpus_id: str, recipe_hash: str) -> Row | None:
@@ -228,9 +240,14 @@ def _counts(lake: Lakehouse, pool: str, recipe_hash: str, corpus_id: str) -> _Co
     ours = (F.col("pool") == pool) & (F.col("recipe_hash") == recipe_hash)
     kept = F.count_if(F.col("dropped_by").isNull()).alias("kept")
     [pages] = lake.read(_DOCUMENTS).where(ours).agg(F.count("*").alias("pages"), kept).collect()
+    return _Counts(pages["pages"], pages["kept"], *_splits(lake, corpus_id))
+
+
+def _splits(lake: Lakehouse, corpus_id: str) -> tuple[int, int]:
+    """Documents of a corpus to train on, and held out."""
     splits = lake.read(_CORPUS).where(F.col("corpus_id") == corpus_id).groupBy("split").agg(F.count("*").alias("n"))
     by_split = {row["split"]: row["n"] for row in splits.collect()}
-    return _Counts(pages["pages"], pages["kept"], by_split.get("train", 0), by_split.get("holdout", 0))
+    return by_split.get("train", 0), by_split.get("holdout", 0)
 
 
 def _steps(lake: Lakehouse, pool: str, recipe_hash: str, counts: _Counts) -> list[tuple[Value, ...]]:

@@ -139,8 +139,8 @@ def _cards(bodies: Iterable[str]) -> str:
 
 def _funnel(dataset: Dataset) -> str:
     head = f"<h3>{text(dataset.name)}</h3>"
-    if not dataset.bars:
-        return f'{head}<p class="soft">{text(dataset.note)}</p>'
+    if not dataset.bars:  # a mix has no funnel of its own
+        return f'{head}<p class="soft">{text(dataset.note)}</p>{_table(dataset.steps) if dataset.steps.rows else ""}'
     note = f'<p class="soft">{text(dataset.note)}</p>' if dataset.note else ""
     return f"{head}{_picture(dataset)}{note}<details><summary>All steps</summary>{_table(dataset.steps)}</details>"
 

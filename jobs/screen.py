@@ -5,9 +5,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Task, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -47,7 +47,10 @@ def explain(console: Console, usage: str, about: str, settings: str) -> None:
 
 @contextmanager
 def progress(name: str) -> Iterator[None]:
-    """A spinner with the elapsed time and the newest line of the log; nothing at all where stderr is no terminal."""
+    """A spinner with the elapsed time and the newest line of the log, and a bar for a job that says how far it is.
+
+    Such a line of the log has done and total among its `extra`. Nothing is shown where stderr is no terminal.
+    """
     if not sys.stderr.isatty():
         yield
         return
@@ -55,11 +58,14 @@ def progress(name: str) -> Iterator[None]:
         SpinnerColumn(),
         TextColumn("[bold]{task.description}"),
         TimeElapsedColumn(),
+        _Share(),
         TextColumn("{task.fields[line]}"),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(name, total=None, line="")
-        handler = _LogLine(lambda line: bar.update(task, line=escape(line[:100])))
+        handler = _LogLine(
+            lambda line, done, total: bar.update(task, line=escape(line[:100]), completed=done, total=total)
+        )
         logger = logging.getLogger("lakeloom")
         level = logger.level
         logger.setLevel(logging.INFO)
@@ -72,12 +78,24 @@ def progress(name: str) -> Iterator[None]:
 
 
 class _LogLine(logging.Handler):
-    def __init__(self, write: Callable[[str], None]) -> None:
+    def __init__(self, write: Callable[[str, float | None, float | None], None]) -> None:
         super().__init__()
         self._write = write
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._write(record.getMessage())
+        said = vars(record)  # where `extra` goes
+        self._write(record.getMessage(), said.get("done"), said.get("total"))
+
+
+class _Share(ProgressColumn):
+    """A bar, once the job has said how much there is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bar = BarColumn(bar_width=20)
+
+    def render(self, task: Task) -> RenderableType:
+        return self._bar.render(task) if task.total else ""
 
 
 def show(console: Console, report: Report) -> None:

@@ -4,7 +4,6 @@ The unit is the ingest batch: only batches without signatures are read. One whos
 signed anew.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -21,8 +20,6 @@ from lakeloom.lakehouse.errors import Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.store import Lakehouse
-
-log = logging.getLogger(__name__)
 
 TABLE = "silver.signatures"
 # Forms in which texts are compared; DCLM's names of the same are beside them.
@@ -96,8 +93,10 @@ def normalized(text: pa.StringArray, form: str) -> pa.StringArray:
 
 def _check(given: Documents, found: DataFrame) -> None:
     """Refuse documents that have one doc_id, and a table that others changed."""
-    num_rows = documents.refuse_twins(found)
-    if num_rows != given.num_kept:
+    num_rows = found.count()
+    if num_rows == given.num_kept:
+        documents.refuse_twins(found)
+    else:
         raise Incomplete(
             f"{TABLE} has {num_rows} rows of {given.num_kept} kept documents; nothing was published; "
             "if another job changes the tables, wait for its end, and run again"

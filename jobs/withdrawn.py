@@ -94,8 +94,8 @@ def _listed(lake: Lakehouse) -> set[str]:
 
 def _matches(rows: DataFrame, wanted: DataFrame, *, by_text: bool) -> DataFrame:
     names = [F.concat(F.lit("url/"), F.sha2("url", 256)), F.concat(F.lit("doc_id/"), "doc_id")]
-    if "part_of" in rows.columns:
-        names.append(F.concat(F.lit("doc_id/"), "part_of"))
+    # Of a part its page, and of a document of a mix the document that it was there.
+    names += [F.concat(F.lit("doc_id/"), name) for name in ("part_of", "origin") if name in rows.columns]
     if by_text:
         names.append(F.concat(F.lit("text_sha/"), F.sha2("text", 256)))
     each = rows.select("doc_id", F.explode(F.array(*names)).alias("request"))

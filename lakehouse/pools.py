@@ -32,6 +32,7 @@ SAMPLE_GENERATOR = 1
 _S3_LOGIN = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or a role, or FSSPEC_S3_ANON=true for none"
 _WARC = re.compile(r"\.(warc|wet|arc|wacz)(\.[^/]*)?$", re.IGNORECASE)
 _JSONL = re.compile(r"\.(jsonl|ndjson)(\.(gz|zst|zstd))?$", re.IGNORECASE)
+_TEXTS = re.compile(r"\.((jsonl|ndjson)(\.(gz|zst|zstd))?|parquet)$", re.IGNORECASE)
 _SLICE = re.compile(r"(\d*):(\d*)")
 _SNAPSHOT = re.compile(r"CC-MAIN-\d{4}[\w-]*")
 
@@ -71,6 +72,21 @@ def list_files(pool: PoolConfig, root: Path) -> list[SourceFile]:
     if not chosen:
         raise ConfigError(f"pool {pool.name!r}: files={pool.files!r} selects none of its {len(listed)} files")
     return sorted(chosen[: pool.max_files] if pool.max_files else chosen, key=lambda file: file.path)
+
+
+def text_files(place: str) -> list[SourceFile]:
+    """JSON lines and Parquet files of a folder or an address, sorted by path, that need not be a pool."""
+    _without_secrets("the place", place)
+    if "://" not in place and not Path(place).expanduser().exists():
+        raise ConfigError(f"{place} doesn't exist; give a folder, a file or an address")
+    pool = PoolConfig(place, "texts", place, snapshot="", base="", files="", max_files=0, max_pages=0)
+    found = _remote(pool) if "://" in place else _walk(pool)
+    chosen = [file for file in found if _TEXTS.search(file.path)]
+    if not chosen:
+        raise ConfigError(f"{place}: none of its {len(found)} files is named .jsonl, .jsonl.gz, .jsonl.zst or .parquet")
+    if len(chosen) < len(found):
+        log.warning("%s: %s files of other names left out", place, len(found) - len(chosen))
+    return sorted(chosen, key=lambda file: file.path)
 
 
 def sample_folder(pool: PoolConfig, root: Path) -> Path:

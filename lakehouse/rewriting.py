@@ -77,7 +77,9 @@ def rewrite(folder: Path, number: int, edits: Sequence[Edit]) -> Shard:
         _edited(reader[row].astype(np.uint32), by_row.get(row, ()), old, manifest.dataset.eot)
         for row in range(old.num_sequences)
     )
-    made = write_shard(folder / ASIDE, number, sequences, seq_len=old.seq_len, dtype=old.dtype)
+    made = write_shard(
+        folder / ASIDE, number, sequences, seq_len=old.seq_len, dtype=old.dtype, ext=old.ext, pad=manifest.dataset.pad
+    )
     if (made.shard, made.num_sequences) != (old.shard, old.num_sequences):
         raise Incomplete(
             f"{folder}: {made.shard} of {made.num_sequences} sequences was to be {old.shard}; nothing changed"

@@ -1,4 +1,4 @@
-"""Writing an exported dataset: tar shards of raw little-endian tokens, dataset.json, and the manifest last.
+"""Writing an exported dataset: tar shards in a form of members.py, dataset.json, and the manifest last.
 
 The format is webdataset's (ustar, one member a sequence) and is read by lakehouse/shards.py. The same
 sequences give the same bytes: members carry no time, owner or machine. A dataset is written into a folder
@@ -6,7 +6,6 @@ aside and becomes visible by one rename, so that what is visible is complete.
 """
 
 import hashlib
-import io
 import json
 import shutil
 import tarfile
@@ -19,28 +18,30 @@ import numpy as np
 import numpy.typing as npt
 import zstandard
 
+from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.lakehouse.ids import Json
+from lakeloom.lakehouse.members import BIN, BLOCK, Form
 from lakeloom.lakehouse.shards import DATASET, MANIFEST, DatasetFacts, Shard
 
 MARK = ".export"  # names the export that a folder aside belongs to
-EXT = "bin"
 HOLDOUT = "holdout.jsonl.zst"
 
 
 @dataclass(frozen=True)
 class Accounting:
-    """Tokens of all documents with their EOTs, those that filled no sequence, and the documents."""
+    """Tokens of all documents with their EOTs, those that filled no sequence, the documents, and the pads added."""
 
     tokens_in: int
     tokens_remainder: int
     num_documents: int
+    num_pads: int = 0
 
     @classmethod
     def load(cls, folder: Path) -> "Accounting":
         """Of a published dataset."""
         described: dict[str, int] = json.loads((folder / DATASET).read_text("utf-8"))
-        return cls(*(described[item.name] for item in fields(cls)))
+        return cls(*(described.get(item.name, 0) for item in fields(cls)))
 
 
 def shard_name(number: int) -> str:
@@ -49,36 +50,34 @@ def shard_name(number: int) -> str:
 
 
 def write_shard(
-    folder: Path, number: int, sequences: Iterable[npt.NDArray[np.uint32]], *, seq_len: int, dtype: str
+    folder: Path,
+    number: int,
+    sequences: Iterable[npt.NDArray[np.unsignedinteger]],
+    *,
+    seq_len: int,
+    dtype: str,
+    ext: str = BIN,
+    pad: int = -1,
 ) -> Shard:
     """Write one tar, streaming; it has its name when it is complete. Ids beyond the dtype are a BadInput."""
-    name = shard_name(number)
+    name, form = shard_name(number), Form(seq_len, dtype, ext, pad)
     # Two attempts at one task may run at once: each has its own file, and the bytes are the same.
     aside = folder / f".{name}.{uuid4().hex}"
-    count = 0
-    with tarfile.open(aside, "w", format=tarfile.USTAR_FORMAT) as tar:
+    count = num_pads = 0
+    with aside.open("wb", buffering=1 << 20) as file:
         for count, sequence in enumerate(sequences, 1):
             if len(sequence) != seq_len:
                 raise BadInput(f"{name}: sequence {count - 1} has {len(sequence)} tokens, expected {seq_len}")
-            _add(tar, f"{number:08d}_{count - 1:08d}.{EXT}", _content(sequence, dtype))
+            member, content = members.member(form, number, count - 1, sequence)
+            file.write(members.header(member, len(content)) + content + bytes(-len(content) % BLOCK))
+            num_pads += int((sequence == pad).sum()) if pad >= 0 else 0
+        file.write(bytes(2 * BLOCK))
+        file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
     with aside.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     num_bytes = aside.stat().st_size
     aside.replace(folder / f"{name}.tar")
-    return Shard(name, count, count * seq_len, num_bytes, sha256, seq_len, dtype, EXT)
-
-
-def _content(sequence: npt.NDArray[np.uint32], dtype: str) -> bytes:
-    kind = np.dtype(dtype).newbyteorder("<")
-    if len(sequence) and int(sequence.max()) > np.iinfo(kind).max:
-        raise BadInput(f"token id {sequence.max()} doesn't fit {dtype}")
-    return sequence.astype(kind).tobytes()
-
-
-def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
-    member = tarfile.TarInfo(name)  # mtime, uid, gid 0 and no owner's name, as they come
-    member.size = len(content)
-    tar.addfile(member, io.BytesIO(content))
+    return Shard(name, count, count * seq_len, num_bytes, sha256, seq_len, dtype, ext, num_pads)
 
 
 def begin(folder: Path, export_id: str) -> Path:
@@ -117,10 +116,15 @@ def publish(
     **more: Json,
 ) -> None:
     """Write dataset.json (with what `more` there is to say) and, last, the manifest; then give the folder its name."""
-    for unfinished in aside.glob(".shard_*"):
-        unfinished.unlink()
     described = asdict(facts) | asdict(accounting) | more
     (aside / DATASET).write_text(json.dumps(described, indent=1) + "\n", "utf-8")
+    reveal(aside, folder, shards)
+
+
+def reveal(aside: Path, folder: Path, shards: Sequence[Shard]) -> None:
+    """Write the manifest of what is in a folder aside, and give the folder its name."""
+    for unfinished in aside.glob(".shard_*"):
+        unfinished.unlink()
     lines = "".join(json.dumps(asdict(shard)) + "\n" for shard in shards)
     (aside / MANIFEST).write_text(lines, "utf-8")
     if folder.exists():

@@ -1,15 +1,14 @@
 """Reading an exported dataset: a folder of tar shards, `dataset.json` (what it is) and `manifest.jsonl` (written last).
 
-A member `%08d_%08d.bin` (shard, index) is one sequence of `seq_len` little-endian tokens, so that sequence i of the
-dataset is a slice of a memory map. The manifest's order is the order of the sequences.
+A member of a shard is one sequence of `seq_len` tokens in one of the forms of members.py; in the form `bin`, sequence i
+of the dataset is a slice of a memory map. The manifest's order is the order of the sequences.
 """
 
 import hashlib
 import json
 import re
-import tarfile
 from bisect import bisect_right
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -18,10 +17,10 @@ from typing import TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
+from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.members import BIN, DTYPES, EXTS, Form, Tokens
 
-Tokens = npt.NDArray[np.uint16 | np.uint32]
-DTYPES: dict[str, np.dtype[np.uint16] | np.dtype[np.uint32]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 MANIFEST, DATASET = "manifest.jsonl", "dataset.json"
 _SHARD_NAME = re.compile(r"shard_\d{8}")
 
@@ -38,7 +37,7 @@ class DatasetFacts:
     pool: str
     tokenizer_sha: str
     tokenizer_file: str  # relative to the folder
-    vocab_size: int
+    vocab_size: int  # ids are below: of the tokenizer, and of what fills a last sequence up
     eot: int
     seq_len: int  # tokens in a sequence: the model's context and one more
     num_sequences: int
@@ -46,11 +45,12 @@ class DatasetFacts:
     seed: int
     source_table: str
     source_version: int
+    pad: int = -1  # the id that fills a last sequence up; -1: there are none
 
 
 @dataclass(frozen=True)
 class Shard:
-    """One line of manifest.jsonl."""
+    """One line of manifest.jsonl: DCLM's two fields (shard, num_sequences), and what lets it be checked."""
 
     shard: str
     num_sequences: int
@@ -60,6 +60,17 @@ class Shard:
     seq_len: int
     dtype: str
     ext: str
+    num_pads: int = 0  # of the tokens
+
+    @property
+    def number(self) -> int:
+        """That its name and its members' names have."""
+        return int(self.shard.removeprefix("shard_"))
+
+    @property
+    def form(self) -> Form:
+        """Of its members."""
+        return Form(self.seq_len, self.dtype, self.ext)
 
 
 @dataclass(frozen=True)
@@ -73,15 +84,20 @@ class Manifest:
     @classmethod
     def load(cls, folder: Path) -> "Manifest":
         """Read and check; a folder that is no dataset is a ConfigError, one that contradicts itself a BadInput."""
+        manifest = cls.read(folder)
+        for shard in manifest.shards:
+            manifest.check_facts(shard)
+        manifest.check_sums()
+        return manifest
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifest":
+        """Read only: what it promises, whether it is so or not."""
         for name in (DATASET, MANIFEST):
             if not (folder / name).is_file():
                 raise ConfigError(f"{folder} is no exported dataset: it has no {name}; write one by the export job")
         dataset = _record(DatasetFacts, (folder / DATASET).read_text("utf-8"), f"{folder / DATASET}")
-        lines = (folder / MANIFEST).read_text("utf-8").splitlines()
-        shards = tuple(_record(Shard, line, f"{folder / MANIFEST}:{n}") for n, line in enumerate(lines, 1))
-        manifest = cls(folder, dataset, shards)
-        manifest._check()
-        return manifest
+        return cls(folder, dataset, listed(folder))
 
     def path(self, shard: Shard) -> Path:
         """The shard's file."""
@@ -102,9 +118,12 @@ class Manifest:
                 "copy the dataset again, or export it anew"
             )
 
-    def _check(self) -> None:
-        for shard in self.shards:
-            _check_shard(shard, self.path(shard), self.dataset.seq_len)
+    def check_facts(self, shard: Shard) -> None:
+        """Compare a line with the dataset and with the file's size; BadInput where they differ."""
+        _check_shard(shard, self.path(shard), self.dataset.seq_len)
+
+    def check_sums(self) -> None:
+        """Compare the sums of all lines with the dataset; BadInput where they differ."""
         for name in ("num_sequences", "num_tokens"):
             found = sum(cast("int", getattr(shard, name)) for shard in self.shards)
             if found != getattr(self.dataset, name):
@@ -112,16 +131,22 @@ class Manifest:
                 raise BadInput(f"{self.folder}: {MANIFEST} sums to {found} {name}, {DATASET} says {promised}")
 
 
+def listed(folder: Path) -> tuple[Shard, ...]:
+    """The lines of a folder's manifest."""
+    lines = (folder / MANIFEST).read_text("utf-8").splitlines()
+    return tuple(_record(Shard, line, f"{folder / MANIFEST}:{n}") for n, line in enumerate(lines, 1))
+
+
 @dataclass(frozen=True)
 class ShardReader:
-    """`reader[i]`: the tokens of sequence i in manifest order, without copying; shards are opened when first used.
+    """`reader[i]`: the tokens of sequence i in manifest order; shards are opened when first used, bin is not copied.
 
     With `is_checked` their SHA-256 is compared then, too.
     """
 
     manifest: Manifest
     is_checked: bool = False
-    _open: dict[int, tuple[npt.NDArray[np.uint8], list[int]]] = field(default_factory=dict, repr=False)
+    _open: dict[int, tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return self.manifest.dataset.num_sequences
@@ -135,10 +160,13 @@ class ShardReader:
             if self.is_checked:
                 self.manifest.check(shard)
             path = self.manifest.path(shard)
-            self._open[number] = (np.memmap(path, np.uint8, "r"), _offsets(path, shard))
-        content, offsets = self._open[number]
-        start, dtype = offsets[index - self._starts[number]], DTYPES[shard.dtype]
-        return content[start : start + shard.seq_len * dtype.itemsize].view(dtype)
+            self._open[number] = (np.memmap(path, np.uint8, "r"), places(path, shard))
+        content, found = self._open[number]
+        start, size = found[index - self._starts[number]]
+        part = content[start : start + size]
+        if shard.ext == BIN:
+            return part.view(DTYPES[shard.dtype])
+        return members.tokens(part.tobytes(), shard.form, f"{shard.shard}, sequence {index - self._starts[number]}")
 
     def place(self, index: int) -> tuple[str, int]:
         """The shard that has a sequence, and its row there."""
@@ -162,6 +190,7 @@ def _record(kind: type[_Record], text: str, where: str) -> _Record:
         raise BadInput(f"{where}: expected a JSON object")
     values = cast("dict[str, object]", found)
     names = {item.name: cast("type", item.type) for item in fields(kind)}
+    values = {item.name: item.default for item in fields(kind) if item.default is not MISSING} | values
     wrong = sorted(name for name, expected in names.items() if type(values.get(name)) is not expected)
     if wrong:
         raise BadInput(f"{where}: missing or of the wrong type: {', '.join(wrong)}")
@@ -174,6 +203,8 @@ def _check_shard(shard: Shard, path: Path, seq_len: int) -> None:
         raise BadInput(f"{path.parent / MANIFEST}: {shard.shard!r} is no shard name like 'shard_00000000'")
     if shard.dtype not in DTYPES:
         raise BadInput(f"{path}: dtype {shard.dtype!r}; choices: {', '.join(DTYPES)}")
+    if shard.ext not in EXTS:
+        raise BadInput(f"{path}: members {shard.ext!r}; choices: {', '.join(EXTS)}")
     if shard.seq_len != seq_len or shard.num_tokens != shard.num_sequences * seq_len:
         raise BadInput(
             f"{path}: {shard.num_sequences} sequences of {shard.seq_len} tokens, {shard.num_tokens} in all; "
@@ -185,21 +216,9 @@ def _check_shard(shard: Shard, path: Path, seq_len: int) -> None:
         raise BadInput(f"{path}: {path.stat().st_size} bytes, the manifest says {shard.num_bytes}")
 
 
-def _offsets(path: Path, shard: Shard) -> list[int]:
-    """Byte offset of every sequence in a tar; BadInput where a member is not what the manifest promises."""
-    num_bytes, number = shard.seq_len * DTYPES[shard.dtype].itemsize, shard.shard.removeprefix("shard_")
-    offsets: list[int] = []
-    try:
-        with tarfile.open(path, "r:") as tar:
-            for index, member in enumerate(tar):
-                expected = f"{number}_{index:08d}.{shard.ext}"
-                if member.name != expected or member.size != num_bytes or not member.isreg():
-                    raise BadInput(
-                        f"{path}: member {member.name!r} of {member.size} bytes; expected {expected!r} of {num_bytes}"
-                    )
-                offsets.append(member.offset_data)
-    except tarfile.TarError as error:
-        raise BadInput(f"{path}: no readable tar: {error}") from error
-    if len(offsets) != shard.num_sequences:
-        raise BadInput(f"{path}: {len(offsets)} sequences, the manifest says {shard.num_sequences}")
-    return offsets
+def places(path: Path, shard: Shard) -> list[tuple[int, int]]:
+    """Offset and size of every sequence in a tar; BadInput where a member is not what the manifest promises."""
+    found = members.places(path, shard.form, shard.number, shard.num_sequences)
+    if len(found) != shard.num_sequences:
+        raise BadInput(f"{path}: {len(found)} sequences, the manifest says {shard.num_sequences}")
+    return found

@@ -226,6 +226,22 @@ _ALL = [
         cluster_by="cut_id",
     ),
     _table(
+        "silver.lengths",
+        "one row per record of a source of mixes and tokenizer: its tokens, or why it is no document; without its text",
+        "source_id tokenizer_sha document nth",
+        [
+            ("source_id", STRING),
+            ("tokenizer_sha", STRING),
+            ("document", STRING),  # hash of text and address; null: no document
+            ("nth", INT),  # from 0, where several records have both in common
+            ("text_sha", STRING),
+            ("split", STRING),  # where its dataset has one
+            ("num_tokens", LONG),  # with the end of text
+            ("error", STRING),  # no_text, bad_json, ...
+        ],
+        cluster_by="source_id tokenizer_sha",
+    ),
+    _table(
         "silver.eval_items",
         "one row per evaluation item and way to search: its n-grams, each once; none where it has too few words",
         "itemset_id task item_id",
@@ -272,6 +288,40 @@ _ALL = [
             ("num_chars", INT),
             ("split", STRING),  # train, holdout
             ("dedup_id", STRING),  # whose clusters it was chosen by; null: by none
+            ("source", STRING),  # of a mix: the source's name there
+            ("origin", STRING),  # of a mix: its doc_id in a dataset, its file and line; null: a table's row
+            ("copy", INT),  # of a mix: 0, and more where the source is repeated
+        ],
+        cluster_by="corpus_id",
+    ),
+    _table(
+        "gold.mixes",
+        "one row per mixed dataset version and source: what was wanted of it, and what it gave; written last",
+        "corpus_id source",
+        [
+            ("corpus_id", STRING),
+            ("dataset", STRING),
+            ("source", STRING),
+            ("source_id", STRING),
+            ("kind", STRING),  # dataset, table, files, reference
+            ("place", STRING),
+            ("source_version", LONG),  # of a Delta table
+            ("reference", STRING),  # JSON: uuid, name and sources of a DCLM reference
+            ("amount", STRING),  # weight, tokens, epochs
+            ("value", DOUBLE),  # of it, as it was asked for
+            ("epochs", DOUBLE),  # what that is of the source's tokens
+            ("num_records", LONG),  # all that the source has: documents and what is dropped
+            ("dropped", pa.map_(STRING, LONG)),  # records that are no documents, by error
+            ("num_documents", LONG),
+            ("num_held_text", LONG),  # of them: not trained on, since another source holds out their text
+            ("num_taken", LONG),  # of them: trained on, each counted once
+            ("num_holdout", LONG),  # of them: held out, once each
+            ("num_rows", LONG),  # to train on, with copies
+            ("available_tokens", LONG),  # that may be trained on, an end of text with each document
+            ("wanted_tokens", DOUBLE),
+            ("num_tokens", LONG),  # of num_rows
+            ("tokenizer_sha", STRING),
+            ("seed", LONG),
         ],
         cluster_by="corpus_id",
     ),

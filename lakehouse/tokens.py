@@ -10,6 +10,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ import gigatoken
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import sentencepiece
 import tokenizers
 
@@ -62,6 +64,7 @@ class Encoded(NamedTuple):
 
 class _Backend(Protocol):
     def encode(self, texts: list[str]) -> Encoded: ...
+    def encode_arrow(self, texts: pa.StringArray) -> Encoded: ...  # none is null
     def decode(self, ids: list[int]) -> str: ...
 
 
@@ -99,7 +102,7 @@ class Tokenizer:
 
     def encode_batch(self, texts: pa.StringArray) -> Encoded:
         """Ids of every text, without special tokens around them; null has none. Uses one thread."""
-        encoded = self._backend.encode([text or "" for text in texts.to_pylist()])
+        encoded = self._backend.encode_arrow(pc.fill_null(texts, "") if texts.null_count else texts)
         if len(encoded.values) and int(encoded.values.max()) >= self.vocab_size:
             raise BadInput(f"{self.path} gave id {encoded.values.max()}, its vocabulary has {self.vocab_size}")
         return encoded
@@ -107,6 +110,15 @@ class Tokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         """Text of the ids; special tokens such as EOT give none."""
         return self._backend.decode([int(value) for value in ids])
+
+
+@cache
+def loaded(path: Path, sha: str) -> Tokenizer:
+    """A tokenizer, read once a process; every executor must see the file that the driver saw."""
+    tokenizer = Tokenizer.load(path)
+    if tokenizer.sha != sha:
+        raise ConfigError(f"{path} has SHA-256 {tokenizer.sha} here, {sha} where the job started")
+    return tokenizer
 
 
 def train_sentencepiece(texts: Iterable[str], vocab_size: int) -> bytes:
@@ -161,6 +173,9 @@ class _SentencePiece:
                     found[number] = self._marked(text)
         return _joined(found)
 
+    def encode_arrow(self, texts: pa.StringArray) -> Encoded:
+        return self.encode(texts.to_pylist())
+
     def _marked(self, text: str) -> npt.NDArray[np.int32]:
         parts: list[npt.NDArray[np.int32]] = self.model.encode_as_numpy(text.split(_SPACE_MARK), num_threads=1)
         return np.concatenate([parts[0], *[ids for part in parts[1:] for ids in (self.mark, part)]])
@@ -177,6 +192,9 @@ class _HuggingFace:
         found = self.reference.encode_batch(texts, add_special_tokens=False)
         return _joined([np.array(one.ids, np.int32) for one in found])
 
+    def encode_arrow(self, texts: pa.StringArray) -> Encoded:
+        return self.encode(texts.to_pylist())
+
     def decode(self, ids: list[int]) -> str:
         return self.reference.decode(ids, skip_special_tokens=True)
 
@@ -187,11 +205,25 @@ class _GigaToken:
     slow: _HuggingFace
 
     def encode(self, texts: list[str]) -> Encoded:
-        if not texts:
+        return self._encode(texts) if texts else _joined([])
+
+    def encode_arrow(self, texts: pa.StringArray) -> Encoded:
+        """From Arrow's own buffers: no Python string a text."""
+        if not len(texts):
             return _joined([])
+        _, ends, content = texts.buffers()
+        offsets = np.frombuffer(ends, np.int32, len(texts) + 1, 4 * texts.offset).astype(np.int64)
+        chars = np.frombuffer(content, np.uint8) if content else np.empty(0, np.uint8)
+        inner = ak.contents.NumpyArray(chars, parameters={"__array__": "char"})
+        return self._encode(
+            ak.Array(ak.contents.ListOffsetArray(ak.index.Index64(offsets), inner, parameters={"__array__": "string"}))
+        )
+
+    def _encode(self, texts: "list[str] | ak.Array") -> Encoded:
         # One thread: the tasks of an executor share its cores, and the thread pool doesn't survive a fork.
-        found = self.fast.encode_batch(texts, parallel=False)
-        return Encoded(np.asarray(ak.flatten(found), np.uint32), _offsets(np.asarray(ak.num(found))))
+        found = self.fast.encode_batch(texts, parallel=False).layout
+        offsets = np.asarray(found.offsets.data, np.int64)
+        return Encoded(np.asarray(found.content.data, np.uint32)[offsets[0] : offsets[-1]], offsets - offsets[0])
 
     def decode(self, ids: list[int]) -> str:
         return self.slow.decode(ids)

@@ -28,6 +28,7 @@ DUPLICATES = {
     "test_duplicates",
     "test_export",
     "test_oracle_dedup",
+    "test_oracle_export",
 }
 
 

@@ -84,7 +84,7 @@ class TrainConfig:
     compile: str  # off, blocks, model; auto: blocks on a GPU, off on a CPU
     attention: str  # auto, flash, cudnn, efficient, math
     loss_chunk: int | None  # tokens whose logits are in memory at a time; null: by the device
-    zero_stage: int  # 1, 2
+    zero_stage: int  # 1, 2, 3
     allow_repeats: bool  # more than one epoch
     verify: bool  # compare each shard's SHA-256 when it is first read
     validations: int  # measurements of bits per byte on held-out documents, the last at the end

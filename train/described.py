@@ -44,6 +44,7 @@ def run(plan: Plan, held: Validation | None) -> tracking.Description:
     dataset, scale = plan.manifest.dataset, plan.cfg.scale
     shape = {f"model.{name}": value for name, value in asdict(plan.model).items()}
     params: dict[str, object] = {**asdict(scale), **shape, "seed": plan.cfg.seed, "precision": plan.precision}
+    params |= {"dataset": dataset.name, "recipe": dataset.recipe, "export_id": dataset.export_id}  # where views differ
     params |= {"decay": plan.cfg.decay} | ({"start_model_sha": plan.start.model_sha} if plan.start else {})
     params |= {"num_parameters": plan.model.num_parameters, "num_steps": plan.num_steps, "device": plan.device}
     if held is not None:  # bits per byte compare where these are equal

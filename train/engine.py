@@ -7,6 +7,7 @@ DeepSpeed's is compiled by nvcc or c++ at run time. The state comes out and goes
 import logging
 import os
 import socket
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, cast
 
@@ -79,6 +80,7 @@ class _DeepSpeed(Protocol):
 
 class _Zero(Protocol):
     optimizer: torch.optim.AdamW
+    fp32_partitioned_groups_flat: list[Tensor]  # of stage 3 only
     check_grad_overflow: bool
     overflow: bool
 
@@ -120,6 +122,7 @@ class Engine:
         self.objective = objective
         self.world = world
         self.micro_batch, self.accumulation = plan.split(world.size)
+        self._stage = plan.cfg.zero_stage
         scale = plan.cfg.scale
         self._adamw = optim.adamw(objective.parameters(), lr=scale.lr, weight_decay=scale.weight_decay)
         made = deepspeed.initialize(model=objective, optimizer=self._adamw, config=self._settings(plan))
@@ -160,8 +163,17 @@ class Engine:
         for start in range(self.world.rank * self.micro_batch, len(windows), self.world.size * self.micro_batch):
             part = slice(start, start + self.micro_batch)
             tokens, counted = (torch.from_numpy(array[part]).to(self.world.device) for array in (windows, is_counted))
-            total += self.objective.nats(tokens, counted)
+            with self._whole(self.objective.decoder.output.weight):  # which no forward of a module of its own gathers
+                total += self.objective.nats(tokens, counted)
         return float(self.world.mean(total)) * self.world.size
+
+    def _whole(self, parameter: Tensor) -> AbstractContextManager[None]:
+        """The parameter with all its values while open, under stage 3, too."""
+        if self._stage < 3:
+            return nullcontext()
+        from deepspeed.runtime.zero.partition_parameters import GatheredParameters
+
+        return cast("AbstractContextManager[None]", GatheredParameters([parameter]))
 
     def state(self) -> State:
         """The whole state in fp32 on the CPU of rank 0; the other processes help, and keep nothing."""
@@ -188,12 +200,14 @@ class Engine:
         self.num_updates = state.num_updates
         if not state.moments:  # of another trainer
             return
-        optimizer = self._deepspeed.optimizer.optimizer
-        for flat in optimizer.param_groups[0]["params"]:
+        zero = self._deepspeed.optimizer
+        optimizer, is_sharded = zero.optimizer, self._stage == 3
+        for flat in zero.fp32_partitioned_groups_flat if is_sharded else optimizer.param_groups[0]["params"]:
             zeros = {moment: torch.zeros_like(flat) for moment in _MOMENTS}
             step = torch.tensor(float(state.num_updates), device=flat.device)
             optimizer.state[flat] = {"step": step, **zeros}
-            lazy_init_hp_params_optimizer_state(list(self.objective.parameters()), flat, optimizer.state)
+            if not is_sharded:  # stage 3 finds a parameter's part by itself
+                lazy_init_hp_params_optimizer_state(list(self.objective.parameters()), flat, optimizer.state)
         for name, parameter in self.objective.decoder.named_parameters():
             safe_set_full_fp32_param(parameter, state.weights[name].to(self.world.device))
             for moment in _MOMENTS:
@@ -203,6 +217,8 @@ class Engine:
     def _settings(self, plan: Plan) -> dict[str, object]:
         bucket = _BUCKET[plan.device]
         zero = {"stage": plan.cfg.zero_stage, "reduce_bucket_size": bucket, "allgather_bucket_size": bucket}
+        if plan.cfg.zero_stage == 3 and plan.device == "cpu":
+            zero["stage3_param_persistence_threshold"] = 0  # small models of tests would be whole in each process
         settings: dict[str, object] = {
             "train_batch_size": plan.cfg.scale.global_batch,
             "train_micro_batch_size_per_gpu": self.micro_batch,

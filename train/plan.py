@@ -20,11 +20,10 @@ from lakeloom.train.scales import TOKENS_PER_PARAMETER
 _USED = 0.9
 _LOGIT_BYTES = 12  # of each logit of a chunk, with its fp32 copies and the sums of the output matrix's gradient
 
-_ZERO_STAGES = (1, 2)
-# Both seen with DeepSpeed 0.19.8.
+_ZERO_STAGES = (1, 2, 3)
+# Seen with DeepSpeed 0.19.8.
 _ZERO_TRAPS = {
     0: "with bf16 it takes a hidden optimizer step on zero gradients, in fp32 it reports no gradient norm",
-    3: "its compiled graph breaks at every parameter, and what it saves of the optimizer lacks the step count",
 }
 
 
@@ -152,8 +151,12 @@ def _compilation(cfg: TrainConfig, device: str, precision: str) -> str:
         raise ConfigError(f"train.loss_chunk={cfg.loss_chunk}: a chunk has one token or more")
     if cfg.zero_stage not in _ZERO_STAGES:
         reason = _ZERO_TRAPS.get(cfg.zero_stage, "DeepSpeed has no such stage")
-        raise ConfigError(f"train.zero_stage={cfg.zero_stage}: {reason}; use 1 or 2")
-    return ("blocks" if device == "cuda" else "off") if cfg.compile == "auto" else cfg.compile
+        raise ConfigError(f"train.zero_stage={cfg.zero_stage}: {reason}; use 1, 2 or 3")
+    if cfg.zero_stage == 3 and cfg.compile not in ("auto", "off"):
+        raise ConfigError(
+            f"train.compile={cfg.compile}: under zero_stage=3 its graph breaks at every parameter; use off"
+        )
+    return ("blocks" if device == "cuda" and cfg.zero_stage < 3 else "off") if cfg.compile == "auto" else cfg.compile
 
 
 def _processes(device: str) -> int:

@@ -107,6 +107,8 @@ def test_a_band_is_equal_where_its_rows_are() -> None:
         ({"num_bands": 0}, "must be 1 or more"),
         ({"ngram": 0}, "must be 1 or more"),
         ({"seed": -1}, "seed 0 or more"),
+        ({"seed": 1 << 32}, "a seed below 4,294,967,296"),
+        ({"num_hashes": 100_000}, "at most 16,384 hashes"),
     ],
 )
 def test_wrong_parameters_are_refused(wrong: dict[str, int], said: str) -> None:

@@ -197,6 +197,9 @@ def test_too_much_is_not_published(spark: SparkSession, lake: Lakehouse) -> None
     assert (nothing.rows_in, nothing.rows_out) == (10, 10)
     with pytest.raises(ConfigError, match="no cuts by line; run lakeloom cut"):
         cut.published(lake, cfg)
+    assert cut.run(spark, replace(cfg, max_cut_share=0.9)).dropped == 9
+    with pytest.raises(Incomplete, match="they were published under another bound"):
+        cut.run(spark, cfg)
 
 
 @pytest.mark.spark

@@ -419,3 +419,21 @@ def test_real_items_in_real_pages(spark: SparkSession, lake: Lakehouse, shared: 
     named = {row["doc_id"] for row in rows if row["doc_id"].endswith(f"/{row['task']} {row['item_id']}")}
     assert named >= {name for name in pages if not name.startswith(("clean", "one word"))}
     assert {row["doc_id"] for row in rows} == named
+
+
+@pytest.mark.spark
+def test_a_page_that_says_an_item_again_and_again_costs_what_it_is_long(lake: Lakehouse, tmp_path: Path) -> None:
+    """30,000 places of one n-gram are counted once, and united where they touch; a fold of them took minutes."""
+    items = str(write_items(tmp_path / "eval", [ITEMS[0]]))
+    phrase = " ".join(ITEMS[0].split()[:13])
+    filled(lake, [page("again", " x ".join([phrase] * 30_000)), page("once", phrase)])
+    rows = {row["doc_id"]: row for row in found(lake, config(lake.cfg.root, items))}
+    assert (len(rows["again"]["starts"]), len(rows["once"]["starts"])) == (30_000, 1)
+    assert rows["again"]["num_matched"] == rows["once"]["num_matched"] == 1
+
+
+@pytest.mark.spark
+def test_a_task_without_items_has_none(spark: SparkSession, lake: Lakehouse, tmp_path: Path) -> None:
+    filled(lake, [page("page", ITEMS[0])])
+    report = decontaminate.run(spark, config(lake.cfg.root, str(write_items(tmp_path / "eval", []))))
+    assert report.sheets[0].rows == ((TASK, 0, 0, 0, 0, 0, 0),)

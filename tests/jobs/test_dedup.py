@@ -185,6 +185,8 @@ def test_removed_share_out_of_bounds_publishes_nothing(spark: SparkSession, lake
     with pytest.raises(Incomplete, match=r"50\.00% to 95\.00%"):
         dedup.run(spark, replace(cfg, min_removed_share=0.5, max_removed_share=0.95))
     assert dedup.run(spark, replace(cfg, max_removed_share=0.36)).dropped == 10
+    with pytest.raises(Incomplete, match=r"remove 10 of 28 .* they were published under other bounds"):
+        dedup.run(spark, cfg)
 
 
 @pytest.mark.spark

@@ -14,7 +14,7 @@ from lakeloom.jobs.choose import ChooseConfig
 from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.export_tasks import Placement
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
-from lakeloom.lakehouse.ids import doc_id, shuffle_key
+from lakeloom.lakehouse.ids import Json, doc_id, identity, shuffle_key
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.shards import Manifest, ShardReader
@@ -189,6 +189,33 @@ def test_another_seed_is_another_order_of_the_same_tokens(lake: Lakehouse, expor
 
 
 @pytest.mark.spark
+def test_other_forms_are_other_datasets_of_the_same_tokens(
+    lake: Lakehouse, tokenizer: Tokenizer, exported: tuple[ExportConfig, Path]
+) -> None:
+    cfg, folder = exported
+    reader = ShardReader(Manifest.load(folder))
+    sizes: dict[str, Json] = {"seq_len": 17, "num_cells": 3, "seed": 3, "dtype": "uint16"}
+    named = identity("export", 1, choose.identify(lake, cfg.choose), tokenizer.sha, sizes, 50, 10**6)
+    assert reader.manifest.dataset.export_id == named  # as it was before there were forms
+    facts = export.run(lake.spark, replace(cfg, members="json.gz")).facts
+    other = ShardReader(Manifest.load(Path(str(facts["folder"]))))
+    assert other.manifest.dataset.export_id not in (named, "")
+    every = range(len(reader))
+    assert [other[place].tolist() for place in every] == [reader[place].tolist() for place in every]
+    assert len(other) == len(reader)
+
+    facts = export.run(lake.spark, replace(cfg, leftovers="pad")).facts
+    padded = ShardReader(Manifest.load(Path(str(facts["folder"]))))
+    pad = tokenizer.vocab_size + 2
+    assert (padded.manifest.dataset.pad, padded.manifest.dataset.vocab_size) == (pad, pad + 1)
+    found = np.stack([padded[index] for index in range(len(padded))])
+    assert facts["num_pads"] == (found == pad).sum() == sum(shard.num_pads for shard in padded.manifest.shards) > 0
+    assert facts["tokens_remainder"] == 0
+    assert facts["tokens_in"] == (found != pad).sum()
+    assert len(list(lake.folder("shards").iterdir())) == 3
+
+
+@pytest.mark.spark
 def test_folders_that_are_in_the_way_are_left_alone(lake: Lakehouse, exported: tuple[ExportConfig, Path]) -> None:
     cfg, folder = exported
     shard = folder / "shard_00000000.tar"
@@ -227,6 +254,10 @@ def test_sizes_are_at_least_one(tokenizer: Tokenizer, lake: Lakehouse) -> None:
         replace(cfg, num_cells=0)
     with pytest.raises(ConfigError, match=r"export\.shard_sequences=-1"):
         replace(cfg, shard_sequences=-1)
+    with pytest.raises(ConfigError, match=r"export\.members: no choice 'pickle'; choices: bin, json\.gz"):
+        replace(cfg, members="pickle")
+    with pytest.raises(ConfigError, match=r"export\.leftovers: no choice 'keep'"):
+        replace(cfg, leftovers="keep")
 
 
 @pytest.mark.parametrize("counts", [(1,), (5, 0, 3), (0, 0, 100, 1)])

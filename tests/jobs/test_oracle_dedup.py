@@ -81,6 +81,16 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     written(tmp_path / "pairs.jsonl.zst", [{"a": "a", "b": "b", "jaccard": 0.5}])
     with pytest.raises(BadInput, match="KeyError"):
         Truth.read(tmp_path)
+    written(tmp_path / "pairs.jsonl.zst", [])
+    wrong: list[tuple[dict[str, object], str]] = [
+        ({"id": "b"}, "KeyError"),
+        ({"id": "b", "text": 1}, "Arrow"),
+        ({"id": "a", "text": "x"}, "ids"),
+    ]
+    for row, said in wrong:
+        written(tmp_path / "documents.jsonl.zst", [{"id": "a", "text": "one"}, row])
+        with pytest.raises(BadInput, match=said):
+            Truth.read(tmp_path)
 
 
 @pytest.mark.spark

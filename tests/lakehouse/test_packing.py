@@ -1,13 +1,16 @@
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import tokenizers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lakeloom.lakehouse.errors import BadInput
 from lakeloom.lakehouse.packing import PACKED, TOKENISED, Packing, pack, with_eot
-from lakeloom.lakehouse.tokens import Encoded, Tokenizer, train_sentencepiece
+from lakeloom.lakehouse.tokens import EOT, Encoded, Tokenizer, train_sentencepiece
 
 IDS = st.lists(st.integers(1, 70_000), max_size=40)
 
@@ -39,7 +42,7 @@ def test_pack_loses_and_makes_no_token_in_any_batches(stream: list[int], cuts: l
 
 def tokenised(documents: list[tuple[int, bytes, list[int]]], dtype: str) -> pa.Table:
     rows = [
-        {"cell": cell, "key": key, "num_tokens": len(ids), "tokens": np.array(ids, dtype).tobytes()}
+        {"cell": cell, "key": key, "part": 0, "num_tokens": len(ids), "tokens": np.array(ids, dtype).tobytes()}
         for cell, key, ids in sorted(documents)
     ]
     return pa.Table.from_pylist(rows, schema=TOKENISED)
@@ -50,21 +53,25 @@ def tokenised(documents: list[tuple[int, bytes, list[int]]], dtype: str) -> pa.T
     documents=st.lists(st.tuples(st.integers(0, 3), st.binary(min_size=4, max_size=4), IDS), max_size=12),
     rows=st.integers(1, 12),
     seq_len=st.integers(1, 20),
+    pad=st.sampled_from([-1, 90_000]),
 )
 def test_cells_are_packed_alike_in_any_batches(
-    documents: list[tuple[int, bytes, list[int]]], rows: int, seq_len: int
+    documents: list[tuple[int, bytes, list[int]]], rows: int, seq_len: int, pad: int
 ) -> None:
-    packing = Packing(seq_len, num_cells=4, seed=0, dtype="uint32")
+    packing = Packing(seq_len, num_cells=4, seed=0, dtype="uint32", pad=pad)
     batches = tokenised(documents, "<u4").to_batches(max_chunksize=rows)
     found = pa.Table.from_batches(packing.packed(iter(batches)), PACKED).to_pylist()
     assert {row["cell"] for row in found} == {cell for cell, _, _ in documents}
     for cell, group in groupby(found, key=lambda row: row["cell"]):
         *sequences, account = group
         stream = [one for number, _, ids in sorted(documents) if number == cell for one in ids]
-        assert [row["index"] for row in sequences] == list(range(len(stream) // seq_len))
+        num_pads = -len(stream) % seq_len if pad > 0 else 0
+        padded = stream + [pad] * num_pads
+        assert [row["index"] for row in sequences] == list(range(len(padded) // seq_len))
         assert {len(row["tokens"]) for row in sequences} <= {4 * seq_len}
         joined = b"".join(row["tokens"] for row in [*sequences, account])
-        assert np.frombuffer(joined, "<u4").tolist() == stream
+        assert np.frombuffer(joined, "<u4").tolist() == padded
+        assert account["num_pads"] == num_pads
         assert (account["index"], account["tokens_in"]) == (None, len(stream))
         assert account["num_documents"] == sum(number == cell for number, _, _ in documents)
 
@@ -85,3 +92,32 @@ def test_tokenised_rows_are_the_documents_with_eot(tmp_path_factory: pytest.Temp
     assert reversed_rows[::-1] == found
     other = Packing(5, num_cells=3, seed=2, dtype=tokenizer.dtype).tokenised(batch, tokenizer).to_pylist()
     assert [row["key"] for row in other] != [row["key"] for row in found]
+
+
+def test_an_id_over_the_dtypes_limit_is_named(tmp_path: Path) -> None:
+    words = tokenizers.Tokenizer(tokenizers.models.WordLevel({EOT: 0, "a": 1, "b": 70_000}, unk_token="a"))  # noqa: S106
+    words.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    words.save(str(tmp_path / "words.json"))
+    tokenizer = Tokenizer.load(tmp_path / "words.json")
+    batch = pa.RecordBatch.from_pydict({"doc_id": ["a"], "text": ["a b"]})
+    with pytest.raises(BadInput, match="token id 70000 doesn't fit uint16"):
+        Packing(5, num_cells=1, seed=1, dtype="uint16").tokenised(batch, tokenizer)
+    (row,) = Packing(5, num_cells=1, seed=1, dtype=tokenizer.dtype).tokenised(batch, tokenizer).to_pylist()
+    assert np.frombuffer(row["tokens"], "<u4").tolist() == [1, 70_000, 0]
+
+
+def test_a_long_document_is_several_rows(tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("tokenizer") / "t.model"
+    path.write_bytes(train_sentencepiece(["abcdefg hijk"] * 3, 275))
+    tokenizer = Tokenizer.load(path)
+    texts = ["abc", "xyz" * 800_000, "", "abc"]
+    batch = pa.RecordBatch.from_pydict({"doc_id": ["a", "b", "c", "d"], "text": texts})
+    packing = Packing(5, num_cells=1, seed=1, dtype=tokenizer.dtype)
+    found = packing.tokenised(batch, tokenizer).to_pylist()
+    assert [row["part"] for row in found] == [0, 0, 1, 2, 0, 0]
+    assert max(row["num_tokens"] for row in found) == 1 << 20
+    long = b"".join(row["tokens"] for row in found[1:4])
+    assert tokenizer.decode(np.frombuffer(long, "<u2").tolist()) == texts[1]
+    ordered = pa.Table.from_pylist(sorted(found, key=lambda row: (row["key"], row["part"])), schema=TOKENISED)
+    *_, account = pa.Table.from_batches(packing.packed(iter(ordered.to_batches(2))), PACKED).to_pylist()
+    assert (account["num_documents"], account["tokens_in"]) == (4, sum(row["num_tokens"] for row in found))

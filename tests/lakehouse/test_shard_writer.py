@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zstandard
-from webdataset import tariterators
+from webdataset import autodecode, tariterators
 
 from lakeloom.lakehouse import shard_writer
 from lakeloom.lakehouse.errors import BadInput, ConfigError
@@ -35,10 +35,10 @@ FACTS = DatasetFacts(
 )
 
 
-def export(folder: Path, dtype: str = "uint16") -> Path:
+def export(folder: Path, dtype: str = "uint16", ext: str = "bin") -> Path:
     aside = begin(folder, FACTS.export_id)
     shards = [
-        write_shard(aside, number, iter(part), seq_len=5, dtype=dtype)
+        write_shard(aside, number, iter(part), seq_len=5, dtype=dtype, ext=ext)
         for number, part in enumerate([SEQUENCES[:4], SEQUENCES[4:]])
     ]
     publish(aside, folder, FACTS, Accounting(36, 1, 9), shards)
@@ -56,6 +56,7 @@ def test_what_is_written_is_read_back(tmp_path: Path, dtype: str) -> None:
         "tokens_in": 36,
         "tokens_remainder": 1,
         "num_documents": 9,
+        "num_pads": 0,
     }
 
 
@@ -85,6 +86,36 @@ def test_webdataset_reads_the_shards(tmp_path: Path) -> None:
             samples += tariterators.group_by_keys(members)
     assert [sample["__key__"] for sample in samples][3:5] == ["00000000_00000003", "00000001_00000000"]
     assert np.array_equal(np.stack([np.frombuffer(sample["bin"], "<u2") for sample in samples]), SEQUENCES)
+
+
+def test_a_shard_is_what_tarfile_writes(tmp_path: Path) -> None:
+    for ext in ("bin", "json.gz"):
+        path = export(tmp_path / ext, ext=ext) / "shard_00000000.tar"
+        with (
+            tarfile.open(path) as source,
+            tarfile.open(tmp_path / "again.tar", "w", format=tarfile.USTAR_FORMAT) as tar,
+        ):
+            for member in source:
+                one = tarfile.TarInfo(member.name)
+                one.size = member.size
+                tar.addfile(one, source.extractfile(member))
+        assert path.read_bytes() == (tmp_path / "again.tar").read_bytes()
+
+
+def test_webdataset_decodes_json_members_as_dclms_trainer_does(tmp_path: Path) -> None:
+    """open_lm: wds.decode(), then the key json.gz."""
+    found: list[list[int]] = []
+    for path in sorted(export(tmp_path / "tiny", ext="json.gz").glob("*.tar")):
+        with path.open("rb") as stream:
+            members = tariterators.tar_file_expander([{"url": str(path), "stream": stream}])
+            found += [autodecode.Decoder([])(sample)["json.gz"] for sample in tariterators.group_by_keys(members)]
+    assert np.array_equal(np.array(found), SEQUENCES)
+
+
+def test_pads_are_counted(tmp_path: Path) -> None:
+    shard = write_shard(tmp_path, 0, SEQUENCES, seq_len=5, dtype="uint16", pad=int(SEQUENCES[2, 2]))
+    assert shard.num_pads == 1
+    assert write_shard(tmp_path, 1, SEQUENCES, seq_len=5, dtype="uint16").num_pads == 0
 
 
 def test_holdout_is_json_lines_up_to_the_bound(tmp_path: Path) -> None:

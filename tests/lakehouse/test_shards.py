@@ -33,10 +33,10 @@ FACTS = DatasetFacts(
 )
 
 
-def export(folder: Path, *cuts: int) -> Path:
+def export(folder: Path, *cuts: int, ext: str = "bin") -> Path:
     aside = shard_writer.begin(folder, FACTS.export_id)
     shards = [
-        shard_writer.write_shard(aside, number, part, seq_len=9, dtype="uint16")
+        shard_writer.write_shard(aside, number, part, seq_len=9, dtype="uint16", ext=ext)
         for number, part in enumerate(np.split(SEQUENCES, cuts))
     ]
     shard_writer.publish(aside, folder, FACTS, shard_writer.Accounting(99, 0, 1), shards)
@@ -49,11 +49,15 @@ def dataset(tmp_path: Path) -> Path:
 
 
 @settings(max_examples=20, deadline=None)
-@given(cuts=st.lists(st.integers(0, 11), max_size=4).map(sorted), order=st.permutations(range(11)))
-def test_any_cut_into_shards_reads_the_same(
-    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], order: list[int]
+@given(
+    cuts=st.lists(st.integers(0, 11), max_size=4).map(sorted),
+    order=st.permutations(range(11)),
+    ext=st.sampled_from(["bin", "json.gz"]),
+)
+def test_any_cut_into_shards_and_any_form_reads_the_same(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], order: list[int], ext: str
 ) -> None:
-    reader = ShardReader(Manifest.load(export(tmp_path_factory.mktemp("cut") / "tiny", *cuts)))
+    reader = ShardReader(Manifest.load(export(tmp_path_factory.mktemp("cut") / "tiny", *cuts, ext=ext)))
     assert len(reader) == 11
     for index in order:
         assert np.array_equal(reader[index], SEQUENCES[index])
@@ -86,6 +90,7 @@ def rewrite(path: Path, change: Callable[[dict[str, object]], dict[str, object]]
         ("manifest.jsonl", {"num_tokens": 1}, "4 sequences of 9 tokens, 1 in all"),
         ("manifest.jsonl", {"seq_len": 3, "num_tokens": 12}, "dataset.json says 9 a sequence"),
         ("manifest.jsonl", {"dtype": "float32"}, "dtype 'float32'; choices: uint16, uint32"),
+        ("manifest.jsonl", {"ext": "pyd"}, "members 'pyd'; choices: bin, json.gz"),
         ("manifest.jsonl", {"shard": "../../etc/passwd"}, "is no shard name"),
         ("manifest.jsonl", {"shard": "shard_00000009"}, "shard_00000009.tar is missing"),
         ("manifest.jsonl", {"sha256": None}, r"manifest.jsonl:1: missing or of the wrong type: sha256"),
@@ -97,6 +102,14 @@ def test_contradictions_are_bad_input(dataset: Path, file: str, change: dict[str
     rewrite(dataset / file, lambda line: line | change)
     with pytest.raises(BadInput, match=said):
         Manifest.load(dataset)
+
+
+def test_a_dataset_of_an_earlier_version_reads_the_same(dataset: Path) -> None:
+    expected = Manifest.load(dataset)
+    rewrite(dataset / "manifest.jsonl", lambda line: {key: line[key] for key in line if key != "num_pads"})
+    rewrite(dataset / "dataset.json", lambda line: {key: line[key] for key in line if key not in ("pad", "num_pads")})
+    assert Manifest.load(dataset) == expected
+    assert shard_writer.Accounting.load(dataset) == shard_writer.Accounting(99, 0, 1)
 
 
 @pytest.mark.parametrize("content", ["{", "3", "[]"])

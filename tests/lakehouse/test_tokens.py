@@ -91,6 +91,18 @@ def test_neox_gives_hugging_face_ids_on_every_oracle_page(neox: Tokenizer, pages
     assert np.array_equal(values, np.concatenate([one.ids for one in expected]))
 
 
+@settings(deadline=None)
+@given(texts=st.lists(st.none() | TEXT, max_size=6), start=st.integers(0, 3))
+def test_neox_batches_are_their_texts_wherever_arrow_has_them(
+    neox: Tokenizer, texts: list[str | None], start: int
+) -> None:
+    for array in (pa.array(texts, pa.string()).slice(start), pa.array(["x", None, *texts], pa.string())[2:]):
+        values, offsets = neox.encode_batch(array)
+        assert (len(offsets), offsets[0], offsets[-1]) == (len(array) + 1, 0, len(values))
+        for number, text in enumerate(array.to_pylist()):
+            assert values[offsets[number] : offsets[number + 1]].tolist() == neox.encode(text or "")
+
+
 def test_neox_is_read_by_the_fast_package(neox: Tokenizer, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         Tokenizer.load(neox.path)

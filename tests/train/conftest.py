@@ -28,7 +28,11 @@ def make_dataset() -> MakeDataset:
     """make_dataset(folder, sequences): a dataset folder of those token sequences, in two shards."""
 
     def make(
-        folder: Path, sequences: npt.NDArray[np.int64], vocab_size: int = 64, tokenizer: bytes = b"toy tokenizer"
+        folder: Path,
+        sequences: npt.NDArray[np.int64],
+        vocab_size: int = 64,
+        tokenizer: bytes = b"toy tokenizer",
+        ext: str = "bin",
     ) -> Path:
         export_id = hashlib.sha256(sequences.tobytes()).hexdigest()[:32]
         facts = DatasetFacts(
@@ -52,7 +56,7 @@ def make_dataset() -> MakeDataset:
         aside = shard_writer.begin(folder, export_id)
         halves = np.array_split(sequences.astype(np.uint32), 2)
         shards = [
-            shard_writer.write_shard(aside, number, half, seq_len=facts.seq_len, dtype="uint16")
+            shard_writer.write_shard(aside, number, half, seq_len=facts.seq_len, dtype="uint16", ext=ext)
             for number, half in enumerate(halves)
         ]
         (aside / "toy.model").write_bytes(tokenizer)

@@ -44,7 +44,7 @@ def test_the_profile_names_kernels(capfd: pytest.CaptureFixture[str]) -> None:
     [
         (["tets"], "no scale 'tets'; nearest: test"),
         (["test", "--try", "micro=4"], "no setting 'micro=4'"),
-        (["test", "--try", "zero_stage=3"], "use 1 or 2"),
+        (["test", "--try", "zero_stage=0"], "use 1, 2 or 3"),
         (["test", "--accumulation", "2"], "say how large one is"),
     ],
 )

@@ -44,6 +44,16 @@ def test_shares_join_to_the_batch_of_one_process(toy: Path, seed: int, step: int
     assert np.array_equal(np.concatenate(shares), batches.batch(step))
 
 
+def test_both_forms_of_members_give_the_same_batches(make_dataset: Callable[..., Path], tmp_path: Path) -> None:
+    sequences = np.arange(20 * 17).reshape(20, 17) % 60
+    raw, packed = (
+        Batches(ShardReader(Manifest.load(make_dataset(tmp_path / ext, sequences, ext=ext))), seed=3, global_batch=8)
+        for ext in ("bin", "json.gz")
+    )
+    for step in range(6):
+        assert np.array_equal(raw.batch(step), packed.batch(step))
+
+
 def test_a_token_outside_the_vocabulary_is_named(make_dataset: Callable[..., Path], tmp_path: Path) -> None:
     sequences = np.arange(20 * 17).reshape(20, 17) % 60
     sequences[13, 4] = 62

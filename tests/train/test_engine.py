@@ -80,7 +80,8 @@ def test_a_step_without_finite_gradients_is_skipped(make_config: MakeConfig, pre
 
 
 @pytest.mark.parametrize(
-    ("precision", "stages"), [("fp32", (1, 1)), ("bf16", (1, 1)), ("bf16", (2, 2)), ("bf16", (1, 2))]
+    ("precision", "stages"),
+    [("fp32", (1, 1)), ("bf16", (1, 1)), ("bf16", (2, 2)), ("bf16", (1, 2)), ("fp32", (3, 3)), ("bf16", (3, 3))],
 )
 def test_a_restored_engine_goes_on_bit_for_bit(
     make_config: MakeConfig, precision: str, stages: tuple[int, int]
@@ -122,3 +123,20 @@ def test_micro_batches_change_only_the_rounding(make_config: MakeConfig) -> None
         engine = Engine(Objective(decoder, 1e-4), planned, join(planned))
         losses.append([engine.step(batch, 0.01).loss for batch in batches])
     assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
+def test_every_stage_of_zero_takes_the_same_steps(make_config: MakeConfig) -> None:
+    """And measures the same between them: under stage 3 no process holds a whole weight."""
+    batches = np.random.default_rng(0).integers(0, 64, (3, 8, 17))
+    found: list[list[float]] = []
+    for stage in (1, 2, 3):
+        planned = plan.make(make_config(zero_stage=stage))
+        decoder = Decoder(planned.model)
+        decoder.initialize(0)
+        engine = Engine(Objective(decoder, 1e-4), planned, join(planned))
+        is_counted = np.ones((8, 16), bool)
+        measured = [(engine.step(batch, 0.01).loss, engine.nats(batch, is_counted)) for batch in batches]
+        found.append([value for pair in measured for value in pair])
+        assert (decoder.output.weight.numel() == 0) == (stage == 3)
+    assert found[1] == pytest.approx(found[0], rel=1e-6)
+    assert found[2] == pytest.approx(found[0], rel=1e-6)

@@ -105,6 +105,11 @@ def test_a_stopped_launch_goes_on_with_another_number_of_processes(
     assert losses(resumed.folder) == pytest.approx(losses(whole.folder), abs=1e-4)
 
 
+def test_shared_weights_train_what_whole_ones_do(make_config: MakeConfig, uninterrupted: Path) -> None:
+    shared = launch.run(make_config(**LONG, nproc=2, zero_stage=3, save_every=25))
+    assert losses(shared.folder) == pytest.approx(losses(reference(make_config, uninterrupted).folder), abs=1e-4)
+
+
 def nodes(paths: list[Path]) -> list[tuple[int, str]]:
     """One torchrun a configuration, as on so many machines: exit codes and what was said on stderr."""
     with socket.create_server(("127.0.0.1", 0)) as server:

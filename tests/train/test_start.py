@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.ids import Json
 from lakeloom.train import checkpoint, journal, loop, plan
 from lakeloom.train.config import TrainConfig
 
@@ -50,10 +51,8 @@ def test_a_stopped_one_ends_as_if_it_had_not_been(
 def test_weights_without_an_optimizer_are_enough(make_config: MakeConfig, tmp_path: Path) -> None:
     base = loop.run(make_config())
     bare = tmp_path / "imported"
-    config = {
-        "model": asdict(plan.make(make_config()).model),
-        "tokenizer_sha": plan.make(make_config()).manifest.dataset.tokenizer_sha,
-    }
+    made = plan.make(make_config())
+    config: Json = {"model": asdict(made.model), "tokenizer_sha": made.manifest.dataset.tokenizer_sha}
     checkpoint.save(bare, checkpoint.State(checkpoint.load(base.folder).weights, {}, 0), config, {"name": "imported"})
     result = loop.run(make_config(start=str(bare), **COOL))
     assert journal.read(result.folder)[0]["loss"] == pytest.approx(base.loss, abs=0.3)

@@ -1,0 +1,93 @@
+"""Dataset versions of gold.corpus by name: what export, and a mix, takes of them."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import functions as F
+
+from lakeloom.lakehouse.errors import ConfigError, unknown
+from lakeloom.lakehouse.report import Sheet, Value
+from lakeloom.lakehouse.store import Commit, Lakehouse
+
+CORPUS, MIXES = "gold.corpus", "gold.mixes"
+_MADE_BY = ("choose", "mix")  # the jobs whose transactions the table has
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A dataset version: its rows of gold.corpus, and what it was made of."""
+
+    corpus_id: str
+    source: Commit
+    dataset: str
+    recipe: str
+    recipe_hash: str
+    pool: str
+
+
+def find(lake: Lakehouse, name: str) -> tuple[str, Commit]:
+    """The newest dataset of this name, or the one with this corpus_id; a mix that is not complete is none."""
+    if not lake.exists(CORPUS):
+        raise ConfigError(f"no dataset {name!r}: {CORPUS} of {lake.cfg.root} is empty; run lakeloom choose first")
+    rows = lake.read(CORPUS)
+    found = rows.where((F.col("dataset") == name) | (F.col("corpus_id") == name)).select("corpus_id").distinct()
+    commits = {row["corpus_id"]: _commit(lake, row["corpus_id"]) for row in found.collect()}
+    there = [(commit.version, corpus_id) for corpus_id, commit in commits.items() if commit]
+    if not there:
+        names = [row["dataset"] for row in rows.select("dataset").distinct().limit(100).collect()]
+        raise unknown("dataset", name, names)
+    newest = max(there)[1]
+    commit = commits[newest]
+    assert commit is not None  # noqa: S101 (only those that are there were compared)
+    return newest, commit
+
+
+def mixed(lake: Lakehouse, name: str) -> Corpus:
+    """The newest mix of this name, or the one with this corpus_id, for export."""
+    if not lake.exists(MIXES):
+        raise ConfigError(f"no mixed dataset {name!r}: {MIXES} of {lake.cfg.root} is empty; run lakeloom mix first")
+    rows = lake.read(MIXES)
+    ours = rows.where((F.col("dataset") == name) | (F.col("corpus_id") == name))
+    sources: dict[str, list[str]] = {}
+    for row in ours.select("corpus_id", "source").orderBy("source").collect():
+        sources.setdefault(row["corpus_id"], []).append(row["source"])
+    if not sources:
+        raise unknown("mixed dataset", name, [row["dataset"] for row in rows.select("dataset").distinct().collect()])
+    commits = [(commit.version, corpus_id, commit) for corpus_id in sources if (commit := _commit(lake, corpus_id))]
+    _, corpus_id, commit = max(commits)
+    dataset = ours.where(F.col("corpus_id") == corpus_id).select("dataset").first()
+    assert dataset is not None  # noqa: S101 (its rows were found)
+    return Corpus(corpus_id, commit, dataset["dataset"], "mix", corpus_id, "+".join(sources[corpus_id]))
+
+
+def _commit(lake: Lakehouse, corpus_id: str) -> Commit | None:
+    if not lake.exists(MIXES) or lake.read(MIXES).where(F.col("corpus_id") == corpus_id).isEmpty():
+        return lake.commit(CORPUS, f"choose/{corpus_id}")
+    return lake.commit(CORPUS, f"mix/{corpus_id}")
+
+
+_COLUMNS = ("source", "documents", "copies", "tokens", "wanted", "share", "epochs", "of documents", "dropped")
+
+
+def sheet(lake: Lakehouse, corpus_id: str) -> Sheet | None:
+    """The achieved mix; nothing for a dataset that is no mix."""
+    if not lake.exists(MIXES):
+        return None
+    rows = lake.read(MIXES).where(F.col("corpus_id") == corpus_id).orderBy("source").collect()
+    if not rows:
+        return None
+    tokens, wanted = (sum(row[name] for row in rows) for name in ("num_tokens", "wanted_tokens"))
+    cells: list[tuple[Value, ...]] = [
+        (
+            row["source"],
+            row["num_taken"],
+            row["num_rows"] - row["num_taken"] if row["num_rows"] > row["num_taken"] else 0,
+            row["num_tokens"],
+            f"{row['wanted_tokens'] / wanted:.2%}" if wanted else "-",
+            f"{row['num_tokens'] / tokens:.2%}" if tokens else "-",
+            f"{row['num_tokens'] / row['available_tokens']:.3f}" if row["available_tokens"] else "-",
+            row["num_documents"],
+            sum(row["dropped"].values()),
+        )
+        for row in rows
+    ]
+    return Sheet(f"mix {rows[0]['dataset']}", _COLUMNS, tuple(cells))
