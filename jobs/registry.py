@@ -235,7 +235,7 @@ def _kind(word: str) -> str:
 def _report(lake: Lakehouse, rows: Sequence[tuple[str, Row]], cfg: RegistryConfig) -> Report:
     sheets: list[Sheet] = []
     for kind in {kind: None for kind, _ in rows}:
-        ours = [row | {"state": state(row, deep=cfg.deep)} for name, row in rows if name == kind]
+        ours = [row | {"state": state(row, deep=cfg.deep).split(":")[0]} for name, row in rows if name == kind]
         short = [
             {**row, **{name: str(row[name] or "-")[:12] for name in ("recipe_hash", "code_commit")}} for row in ours
         ]

@@ -113,7 +113,10 @@ def test_a_long_document_is_several_rows(tmp_path_factory: pytest.TempPathFactor
     texts = ["abc", "xyz" * 800_000, "", "abc"]
     batch = pa.RecordBatch.from_pydict({"doc_id": ["a", "b", "c", "d"], "text": texts})
     packing = Packing(5, num_cells=1, seed=1, dtype=tokenizer.dtype)
-    found = packing.tokenised(batch, tokenizer).to_pylist()
+    whole = packing.tokenised(batch, tokenizer)
+    assert whole["part"].to_pylist() == [0, 0, 0, 0]
+    found = packing.in_parts(whole).to_pylist()
+    assert packing.in_parts(whole.slice(2)) == whole.slice(2)
     assert [row["part"] for row in found] == [0, 0, 1, 2, 0, 0]
     assert max(row["num_tokens"] for row in found) == 1 << 20
     long = b"".join(row["tokens"] for row in found[1:4])

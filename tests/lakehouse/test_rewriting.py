@@ -31,8 +31,9 @@ def take_out(folder: Path) -> None:
     rewriting.publish(folder, takedowns.describe(folder) | {"takedowns": []}, [shard])
 
 
-def test_the_tokens_become_eot_and_nothing_else_changes(tmp_path: Path) -> None:
-    folder = export(tmp_path / "tiny")
+@pytest.mark.parametrize("ext", ["bin", "json.gz"])
+def test_the_tokens_become_eot_and_nothing_else_changes(tmp_path: Path, ext: str) -> None:
+    folder = export(tmp_path / "tiny", ext=ext)
     first, before = (folder / "shard_00000000.tar").read_bytes(), Manifest.load(folder)
     take_out(folder)
     expected = SEQUENCES.copy()
@@ -41,6 +42,7 @@ def test_the_tokens_become_eot_and_nothing_else_changes(tmp_path: Path) -> None:
     after = Manifest.load(folder)
     after.verify()
     assert after.shards[0] == before.shards[0] and after.shards[1].sha256 != before.shards[1].sha256
+    assert after.shards[1].ext == ext
     assert (folder / "shard_00000000.tar").read_bytes() == first
     names = {path.name for path in folder.iterdir()}
     assert names == {"dataset.json", "manifest.jsonl", "shard_00000000.tar", "shard_00000001.tar"}
