@@ -118,14 +118,14 @@ def _publish(lake: Lakehouse, cfg: MixConfig, opened: Sequence[Opened], tokenize
     texts = reduce(DataFrame.unionByName, rows).withColumns({name: F.lit(value) for name, value in about.items()})
     commit = lake.append(texts, _CORPUS, txn=f"mix/{corpus_id}")
     _check(lake, commit, corpus_id, taken)
-    made = [
-        _row(cfg, part, stock[part.name], taken[part.name], epochs[part.name])
-        | {"corpus_id": corpus_id, "tokenizer_sha": tokenizer.sha}
-        for part in parts
-    ]
-    schema = table(_MIXES).schema
-    values = [tuple(row[name] for name in schema.names) for row in made]
-    lake.append(lake.spark.createDataFrame(values, ddl(schema)), _MIXES, txn=f"mix/{corpus_id}")
+    made = [_row(cfg, part, stock[part.name], taken[part.name], epochs[part.name]) for part in parts]
+    lake.append(_rows(lake, made, corpus_id, tokenizer), _MIXES, txn=f"mix/{corpus_id}")
+
+
+def _rows(lake: Lakehouse, made: Sequence[dict[str, object]], corpus_id: str, tokenizer: Tokenizer) -> DataFrame:
+    schema, same = table(_MIXES).schema, {"corpus_id": corpus_id, "tokenizer_sha": tokenizer.sha}
+    values = [tuple((row | same)[name] for name in schema.names) for row in made]
+    return lake.spark.createDataFrame(values, ddl(schema))
 
 
 def _refuse_empty(part: Part, stock: Stock) -> None:
