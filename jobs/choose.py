@@ -151,7 +151,7 @@ def _key(cfg: ChooseConfig) -> Column:
 
 
 def _report(lake: Lakehouse, corpus_id: str, commit: Commit, num_kept: int, num_empty: int, share: float) -> Report:
-    corpus = lake.read(_CORPUS, commit.version).where(F.col("corpus_id") == corpus_id)
+    corpus = lake.read(_CORPUS).where(F.col("corpus_id") == corpus_id)  # an old version may have lost its files
     counts = {row["split"]: row["n"] for row in corpus.groupBy("split").agg(F.count("*").alias("n")).collect()}
     num_train, num_holdout = counts.get(TRAIN, 0), counts.get(HOLDOUT, 0)
     num_chosen = num_train + num_holdout

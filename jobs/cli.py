@@ -77,6 +77,10 @@ JOBS: dict[str, Job] = {
     "funnel": Job("funnel", "FunnelConfig", "how many pages each step of a recipe dropped"),
     "leaderboard": Job("leaderboard", "LeaderboardConfig", "all models' scores, side by side"),
     "report": Job("report", "ReportConfig", "funnel, loss curves and scores as one HTML page"),
+    "registry": Job("registry", "RegistryConfig", "sources, datasets, models, scores: lakeloom registry list"),
+    "trace": Job("lineage", "TraceConfig", "from a page to the models, and back: lakeloom trace https://loom.example/"),
+    "takedown": Job("takedown", "TakedownConfig", "pages out of all tables and datasets: lakeloom takedown URLS"),
+    "maintain": Job("maintain", "MaintainConfig", "VACUUM and OPTIMIZE, but nothing that datasets or models cite"),
     "plan": Job("plan", "PlanConfig", "what a scale asks for: pages, tokens, core-hours, GPU-hours, storage, cost"),
     "sql": Job("sql", "SqlConfig", 'a query over the tables: lakeloom sql "select count(*) from bronze.pages"'),
 }  # fmt: skip
@@ -87,7 +91,11 @@ _FIRST_WORDS = {
     "sql": ("query", '"select pool, count(*) from bronze.pages group by pool"'),
     "explain": ("page", "https://loom.example/ (or a doc_id)"),
     "explain_duplicates": ("page", "https://loom.example/ (or a doc_id)"),
+    "trace": ("what", "https://loom.example/ (or a doc_id, dataset, shard or model)"),
 }
+
+# Jobs that take any number of words that are no settings: the key of the list.
+_MANY_WORDS = {"takedown": "words", "registry": "words"}
 
 
 def load(name: str, *overrides: str) -> Any:
@@ -180,16 +188,34 @@ def _start(console: Console, name: str, words: list[str]) -> None:
     screen.show(console, report)
 
 
-def _said(name: str, words: list[str]) -> tuple[dict[str, str], list[str]]:
+def _said(name: str, words: list[str]) -> tuple[dict[str, str | list[str]], list[str]]:
     """What is no setting among a job's words: the query of sql, the page of explain; and the settings."""
+    if name in _MANY_WORDS:
+        said, words = _many(words)
+        escaped = [word.replace("${", r"\${") for word in said]
+        return ({_MANY_WORDS[name]: escaped} if said else {}), words
     if name not in _FIRST_WORDS:
         return {}, words
     key, example = _FIRST_WORDS[name]
     place = next((place for place, word in enumerate(words) if not _SETTING.match(word)), None)
     if place is None:
         raise ConfigError(f"{name} needs a {key}: lakeloom {name} {example}")
-    said = words[place].replace("${", r"\${")  # no interpolation in what a user typed
-    return {key: said}, [*words[:place], *words[place + 1 :]]
+    word = words[place].replace("${", r"\${")  # no interpolation in what a user typed
+    return {key: word}, [*words[:place], *words[place + 1 :]]
+
+
+def _many(words: list[str]) -> tuple[list[str], list[str]]:
+    """Words that are no settings of a group or job, and settings. What follows -f is none, as in DCLM's tools."""
+    said, settings, is_literal = list[str](), list[str](), False
+    for word in words:
+        head = re.split(r"[.=]", word.lstrip("+~"))[0]
+        is_setting = _SETTING.match(word) and head in {*config.GROUPS, *JOBS}
+        if word == "-f" and not is_literal:
+            is_literal = True
+            continue
+        (settings if is_setting and not is_literal else said).append(word)
+        is_literal = False
+    return said, settings
 
 
 def _settings(name: str) -> str:

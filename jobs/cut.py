@@ -94,9 +94,9 @@ def run(spark: SparkSession, cfg: CutConfig) -> Report:
             commit = lake.append(rows.withColumn("cut_id", F.lit(cut_id)), TABLE, txn=_txn(cut_id))
     else:
         facts["was_there"] = 1
-        there = lake.read(TABLE, commit.version).where(F.col("cut_id") == cut_id)
+        there = lake.read(TABLE).where(F.col("cut_id") == cut_id)
         _check(cfg, there, given, "they were published under another bound")
-    ours = lake.read(TABLE, commit.version).where(F.col("cut_id") == cut_id)
+    ours = lake.read(TABLE).where(F.col("cut_id") == cut_id)
     removed, facts["documents_cut"], facts["bytes_cut"] = _totals(ours)
     versions = {documents.TABLE: lake.version(documents.TABLE), TABLE: commit.version}
     return Report("cut", num_documents, num_documents - removed, removed, versions, facts)

@@ -132,7 +132,7 @@ def run(spark: SparkSession, cfg: DedupConfig) -> Report:
             commit, totals = _publish(lake, cfg, given, dedup_id)
     else:
         facts["was_there"] = 1
-        totals = _totals(lake.read(_CLUSTERS, commit.version).where(F.col("dedup_id") == dedup_id))
+        totals = _totals(lake.read(_CLUSTERS).where(F.col("dedup_id") == dedup_id))
         _check(cfg, given.num_kept, totals["removed"], "they were published under other bounds")
     removed = totals.pop("removed")
     versions = {documents.TABLE: given.version, _CLUSTERS: commit.version}

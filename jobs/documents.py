@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.filters.recipe import Recipe
+from lakeloom.jobs import withdrawn
 from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.store import Lakehouse
@@ -52,6 +53,7 @@ def _read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
     version = lake.version(TABLE)
     rows = lake.read(TABLE, version).where((F.col("recipe_hash") == recipe.hash) & F.col("pool").isin(list(pools)))
     is_kept = F.col("dropped_by").isNull()
+    rows = withdrawn.without(lake, rows)
     batches = by_batch(rows, is_kept)
     absent = sorted(set(pools) - {pool for pool, _ in batches})
     if absent:

@@ -13,7 +13,7 @@ The folder has its name when it is complete, after the counts of tokens and docu
 import logging
 import shutil
 from dataclasses import asdict, dataclass
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from lakeloom.jobs.choose import ChooseConfig
 from lakeloom.jobs.corpora import Corpus
 from lakeloom.jobs.export_tasks import Placement
 from lakeloom.jobs.scratch import stored
+from lakeloom.lakehouse import checkout
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.members import BIN, EXTS, smallest
@@ -148,7 +149,7 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     aside = begin(plan.folder, plan.export_id)
     tokenizer_file = f"tokenizer{plan.tokenizer.path.suffix}"
     shutil.copyfile(plan.tokenizer.path, aside / tokenizer_file)
-    corpus = lake.read(_CORPUS, plan.corpus.source.version).where(F.col("corpus_id") == plan.corpus.corpus_id)
+    corpus = lake.read(_CORPUS).where(F.col("corpus_id") == plan.corpus.corpus_id)  # old versions may lack files
     train = corpus.where(F.col("split") == choose.TRAIN).select("doc_id", "text")
     rows = sequences.packed(train, plan.packing, aside / tokenizer_file, plan.tokenizer.sha)
     packed = stored(rows, aside / "packed")
@@ -161,7 +162,10 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     log.info("%s: %s held-out documents beside the shards", plan.folder.name, num_held_out)
     for scratch in ("packed", _WRITTEN):
         shutil.rmtree(aside / scratch)
-    publish(aside, plan.folder, facts, counts, shards)
+    # By these a takedown finds a document's sequences again.
+    more: dict[str, Json] = {"cells": [end - start for start, end in pairwise(starts)]}
+    more |= {"shard_sequences": cfg.shard_sequences, "code_commit": checkout.commit()}
+    publish(aside, plan.folder, facts, counts, shards, **more)
 
 
 def _counts(packed: DataFrame, plan: _Plan) -> tuple[Accounting, list[int]]:

@@ -20,6 +20,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from lakeloom.jobs import withdrawn
 from lakeloom.lakehouse import ledger
 from lakeloom.lakehouse.errors import ConfigError, Conflict, Incomplete, SourceFailed
 from lakeloom.lakehouse.ids import identity
@@ -300,8 +301,8 @@ def _check(counts: pa.Table, num_files: int, num_rows: int) -> None:
 
 
 def pages(lake: Lakehouse, pool: str) -> DataFrame:
-    """The pool's pages that other jobs may read: of batches that are whole and whose counts were checked."""
-    found = lake.read("bronze.pages").where(F.col("pool") == pool)
+    """The pool's pages that other jobs may read: of batches that are whole and checked, but those taken down."""
+    found = withdrawn.without(lake, lake.read("bronze.pages").where(F.col("pool") == pool), by_text=True)
     if not lake.exists("bronze.files"):
         return found
     whole = lake.read("bronze.files").where(F.col("pool") == pool).select("batch_id").distinct()

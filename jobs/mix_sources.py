@@ -10,7 +10,7 @@ from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import corpora, text_files
+from lakeloom.jobs import corpora, text_files, withdrawn
 from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse import pools
 from lakeloom.lakehouse.errors import ConfigError, LakeloomError, raised_by_worker, unknown
@@ -38,12 +38,25 @@ def open_source(lake: Lakehouse, source: Source) -> Opened:
     """Find the source and read what identifies it. ConfigError names the source and what is wrong with it."""
     kinds = {"dataset": _dataset, "table": _table, "files": _files, "reference": _reference}
     try:
-        return kinds[source.kind](lake, source)
+        return _allowed(lake, kinds[source.kind](lake, source))
     except LakeloomError as error:
         raise type(error)(f"source {source.name!r}: {error}") from error
     except PySparkException as error:  # an executor's, or on a cluster elsewhere that of a wrong name
         ours = raised_by_worker(str(error)) or ConfigError(str(error).strip().splitlines()[0])
         raise type(ours)(f"source {source.name!r}: {ours}") from error
+
+
+def _allowed(lake: Lakehouse, opened: Opened) -> Opened:
+    """Without what was taken down; a source that has such documents is another one."""
+    if not lake.exists(withdrawn.TABLE):
+        return opened
+    rows = opened.documents.withColumn("doc_id", F.col("origin"))
+    left = withdrawn.without(lake, rows, by_text=True)
+    number = rows.count() - left.count()
+    if not number:
+        return opened
+    source_id = identity("without", opened.source_id, number, lake.version(withdrawn.TABLE))
+    return replace(opened, source_id=source_id, documents=left.drop("doc_id"))
 
 
 def _dataset(lake: Lakehouse, source: Source) -> Opened:

@@ -42,6 +42,9 @@ _CONFLICTS = (  # Delta's Python classes of them have no common base
 # What Delta says of a folder where no table is, or not yet: which of them depends on how far the other job is.
 _NOT_A_TABLE = ("DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION", "DELTA_MISSING_DELTA_TABLE", "DELTA_TABLE_NOT_FOUND")
 _LOG_RETENTION = "interval 3650 days"
+_RETENTION_CHECK = "spark.databricks.delta.retentionDurationCheck.enabled"
+_LISTING = "spark.sql.sources.parallelPartitionDiscovery.parallelism"
+_VACUUM = {_RETENTION_CHECK: "true", _LISTING: "10000"}  # settings that a VACUUM changes, and what they are by default
 _FIRST_COMMIT_S = 10.0  # for the first commit of another job; one takes a tenth of that
 
 # Whole statements, since names can't be bound parameters of these.
@@ -187,6 +190,50 @@ class Lakehouse:
         except _CONFLICTS as error:
             raise _conflict(name, error) from error
 
+    def erase(self, name: str, keys: DataFrame, found: Column) -> int:
+        """Delete the rows for which a row of `keys` (alias k; the table is t) is found; how many those were.
+
+        Unlike the condition of a delete, the keys don't stay in the table's log. Raises Conflict as above.
+        """
+        try:
+            merge = self.delta(name).alias("t").merge(keys.alias("k"), found).whenMatchedDelete().execute()
+        except _CONFLICTS as error:
+            raise _conflict(name, error) from error
+        row = merge.first()
+        return int(row["num_deleted_rows"]) if row else 0
+
+    def update(self, name: str, rows: DataFrame, keys: tuple[str, ...]) -> None:
+        """Give the rows of these keys the other values of `rows`. Raises Conflict as above."""
+        found = F.expr(" and ".join(f"t.{key} = k.{key}" for key in keys))
+        values: dict[str, str | Column] = {
+            column: F.col(f"k.{column}") for column in rows.columns if column not in keys
+        }
+        try:
+            self.delta(name).alias("t").merge(rows.alias("k"), found).whenMatchedUpdate(set=values).execute()
+        except _CONFLICTS as error:
+            raise _conflict(name, error) from error
+
+    def optimize(self, name: str) -> None:
+        """Merge small files, in the order of the columns that the table is clustered by."""
+        try:
+            self.delta(name).optimize().executeCompaction()
+        except _CONFLICTS as error:
+            raise _conflict(name, error) from error
+
+    def vacuum(self, name: str, hours: float) -> None:
+        """Delete the files of versions that ended so many hours ago. Below 168 only where no other job is running."""
+        # Files are listed by that many tasks, 10,000 as it comes: a minute on two cores, for a table of one file.
+        partitions = str(self.spark.conf.get("spark.sql.shuffle.partitions"))
+        wanted = {_RETENTION_CHECK: "false", _LISTING: partitions}
+        before = {key: str(self.spark.conf.get(key, default)) for key, default in _VACUUM.items()}
+        for key, value in wanted.items():
+            self.spark.conf.set(key, value)
+        try:
+            self.delta(name).vacuum(hours)
+        finally:
+            for key, value in before.items():
+                self.spark.conf.set(key, value)
+
     def commit(self, name: str, txn: str) -> Commit | None:
         """The commit that carries this transaction name, or a run's of it, if there is one."""
         if not self.exists(name):
@@ -217,6 +264,8 @@ class Lakehouse:
         builder = builder.property("delta.dataSkippingStatsColumns", ",".join(spec.skip_by))
         # A commit's log entry tells that a result is there: it must be kept as long as the result is.
         builder = builder.property("delta.logRetentionDuration", _LOG_RETENTION)
+        # Rows that are deleted leave the files, and with VACUUM the disk.
+        builder = builder.property("delta.enableDeletionVectors", "false")
         if spec.cluster_by:
             builder = builder.clusterBy(*spec.cluster_by)
         try:

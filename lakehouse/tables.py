@@ -42,6 +42,25 @@ def _table(name: str, about: str, keys: str, fields: list[tuple[str, pa.DataType
     return Table(name, about, schema, tuple(keys.split()), tuple(cluster_by.split()))
 
 
+def _registered(name: str, about: str, more: list[tuple[str, pa.DataType]]) -> Table:
+    """A table of the registry: what a thing is and was made from, and DCLM's reference JSON of it."""
+    fields = [
+        ("uuid", STRING),  # a reference's own; else made from content_sha
+        ("name", STRING),
+        ("origin", STRING),  # lakeloom, dclm
+        ("content_sha", STRING),  # SHA-256 of the manifest, the weights or the scores; else of the reference
+        ("path", STRING),  # file or folder that content_sha is of; null: none
+        ("source_table", STRING),
+        ("source_version", LONG),
+        ("recipe_hash", STRING),
+        ("code_commit", STRING),  # of the code that made it
+        ("seed", LONG),
+        ("reference", STRING),  # JSON, field for field as in DCLM's exp_data
+        ("registered_at", TIME),
+    ]
+    return _table(name, about, "uuid", [*fields, *more])
+
+
 _ALL = [
     _table(
         "bronze.batches",
@@ -350,6 +369,31 @@ _ALL = [
             ("run_id", STRING),
         ],
     ),
+    _registered(
+        "gold.sources",
+        "one row per raw or untokenised source: a pool of this lakehouse, or a reference of DCLM's",
+        [("pool", STRING)],
+    ),
+    _registered(
+        "gold.datasets",
+        "one row per tokenised dataset, and again after each takedown: exports, and references of DCLM's",
+        [
+            ("export_id", STRING),
+            ("corpus_id", STRING),
+            ("tokenizer_sha", STRING),
+            ("num_takedowns", LONG),  # documents that it had lost
+        ],
+    ),
+    _registered(
+        "gold.models",
+        "one row per model: those of lakeloom train, and references of DCLM's",
+        [("model_sha", STRING), ("train_id", STRING), ("dataset_uuid", STRING), ("start_sha", STRING)],
+    ),
+    _registered(
+        "gold.evaluations",
+        "one row per evaluation of a model: those of lakeloom evaluate, and references of DCLM's",
+        [("evaluation_id", STRING), ("model_uuid", STRING)],
+    ),
     _table(
         "ops.funnel",
         "one row per run, recipe and step: pages in, out and dropped, and what it cost",
@@ -370,6 +414,18 @@ _ALL = [
             ("errors", LONG),  # of the dropped
             ("num_bytes", LONG),
             ("cpu_s", DOUBLE),
+        ],
+    ),
+    _table(
+        "ops.takedowns",
+        "one row per page or text that must go and document found for it: hashes only; no job reads those documents",
+        "request_sha kind doc_id",
+        [
+            ("takedown_id", STRING),
+            ("kind", STRING),  # url, doc_id, text_sha: what was asked for
+            ("request_sha", STRING),  # SHA-256 of the URL, the doc_id itself, or the text's SHA-256
+            ("doc_id", STRING),  # null: nothing was found
+            ("requested_at", TIME),
         ],
     ),
     _table(

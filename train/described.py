@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
+from lakeloom.lakehouse import checkout, takedowns
 from lakeloom.lakehouse.ids import Json
 from lakeloom.train import tracking
 from lakeloom.train.plan import Plan
@@ -24,6 +25,8 @@ def config(plan: Plan) -> dict[str, Json]:
         "decay": plan.cfg.decay,
         "start": {"folder": plan.start.folder.name, "model_sha": plan.start.model_sha} if plan.start else None,
         "dataset": asdict(dataset),
+        "num_takedowns": len(takedowns.of_dataset(plan.manifest.folder)),
+        "code_commit": checkout.commit(),
         "tokenizer_sha": dataset.tokenizer_sha,
         "tokenizer_file": Path(dataset.tokenizer_file).name,
     }

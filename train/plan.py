@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import Manifest
@@ -111,6 +112,9 @@ def make(cfg: TrainConfig) -> Plan:
     parts: list[Json] = [manifest.dataset.export_id, asdict(model), decisive, num_steps, cfg.seed, precision]
     parts += [{"start": begun.model_sha}] if begun else []
     parts += [{"decay": cfg.decay}] if cfg.decay != "cosine" else []
+    # Without what was taken out meanwhile it is another run: one that is resumed must not mix the two.
+    taken = [one.doc_id for one in takedowns.of_dataset(manifest.folder)]
+    parts += [{"takedowns": taken}] if taken else []
     train_id = identity("train", *parts)
     nproc = cfg.nproc or _processes(device)
     memory = torch.cuda.get_device_properties(0).total_memory if device == "cuda" else None

@@ -14,9 +14,10 @@ import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, mix, mix_sources, report_facts, shares
+from lakeloom.jobs import cli, mix, mix_sources, report_facts, shares, withdrawn
 from lakeloom.jobs.mix import MixConfig
 from lakeloom.jobs.mixture import Source
+from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, LakeloomError
 from lakeloom.lakehouse.pools import SourceFile
 from lakeloom.lakehouse.report import Report
@@ -300,6 +301,17 @@ def test_a_file_that_is_gone_is_named(lake: Lakehouse) -> None:
     gone = Source("a", "files", "x", "epochs", 1.0, files=(SourceFile("x.jsonl", "/nowhere/x.jsonl", 1),))
     with pytest.raises(BadInput, match=r"source 'a': /nowhere/x\.jsonl can't be read: FileNotFoundError"):
         mix_sources.open_source(lake, gone)
+
+
+def test_what_was_taken_down_is_in_no_mix(lake: Lakehouse, data: Path) -> None:
+    web = Source("web", "files", str(data / "web"), "epochs", 1.0)
+    before = mix_sources.open_source(lake, web)
+    withdrawn.record(lake, [takedowns.request(WEB[3][1]), takedowns.request("d" * 32)], [])
+    after = mix_sources.open_source(lake, web)
+    found = [{row["url"] for row in one.documents.select("url").collect()} for one in (before, after)]
+    assert found[0] - found[1] == {WEB[3][1]} and before.source_id != after.source_id
+    again = mix_sources.open_source(lake, web)
+    assert again.source_id == after.source_id
 
 
 def test_odd_settings_are_config_errors(data: Path, spark: SparkSession) -> None:

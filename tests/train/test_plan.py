@@ -1,3 +1,4 @@
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -44,6 +45,17 @@ def test_identity_is_what_decides_the_weights(
     make_config: MakeConfig, change: dict[str, object], is_same: bool
 ) -> None:
     assert (plan.make(make_config(**change)).train_id == plan.make(make_config()).train_id) is is_same
+
+
+def test_a_dataset_without_what_was_taken_down_is_another_run(make_config: MakeConfig, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(make_config().dataset, copy)
+    before = plan.make(make_config(dataset=str(copy)))
+    described = json.loads((copy / "dataset.json").read_text())
+    described["takedowns"] = [{"doc_id": "d" * 32, "split": "train", "num_tokens": 9}]
+    (copy / "dataset.json").write_text(json.dumps(described))
+    after = plan.make(make_config(dataset=str(copy)))
+    assert before.train_id == plan.make(make_config()).train_id != after.train_id
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,61 @@
+"""A real VACUUM, that takes what nothing cites and leaves, unless told, what datasets and models were made from."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
+
+from lakeloom.jobs import citations, cli, maintain
+from lakeloom.jobs.citations import Cited
+from lakeloom.jobs.maintain import MaintainConfig
+from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.store import Lakehouse
+from tests.jobs.rows import append
+
+
+def config(lake: Lakehouse, **changes: Any) -> MaintainConfig:
+    shipped: MaintainConfig = cli.load("maintain")
+    return replace(shipped, lakehouse=lake.cfg, models=f"{lake.cfg.root}/models", **changes)
+
+
+def files(lake: Lakehouse, name: str) -> int:
+    return len(list(Path(lake.cfg.root, "tables", name.replace(".", "/")).rglob("*.parquet")))
+
+
+@pytest.mark.spark
+def test_a_version_that_a_dataset_cites_stays_unless_told(spark: SparkSession, lake: Lakehouse) -> None:
+    for corpus in ("first", "second"):
+        append(lake, "gold.corpus", [{"corpus_id": corpus, "doc_id": f"{corpus}{n}"} for n in range(3)], corpus)
+    about = {"source_table": "gold.corpus", "shard": "s"}
+    made = [("first", 1), ("second", 2)]
+    rows = [{**about, "dataset": n, "export_id": n, "corpus_id": n, "source_version": v} for n, v in made]
+    append(lake, "gold.shards", rows)
+    append(lake, "silver.cuts", [{"doc_id": f"d{n}", "cut_id": "c"} for n in range(3)])
+    lake.remove("gold.corpus", F.col("doc_id") == "first0")
+    lake.remove("silver.cuts", F.col("doc_id") == "d0")
+    now = config(lake, retention_hours=0.0)
+    with pytest.raises(ConfigError, match=r"gold.corpus version 1, cited by dataset first-first; say maintain.force"):
+        maintain.run(spark, now)
+    assert (files(lake, "gold.corpus"), files(lake, "silver.cuts")) == (3, 1)
+    assert lake.read("gold.corpus", 1).where("corpus_id = 'first'").count() == 3
+    assert maintain.run(spark, config(lake)).sheets == ()  # a week's versions stay, so nothing is lost
+    forced = maintain.run(spark, replace(now, force=True))
+    assert [sheet.rows for sheet in forced.sheets] == [(("gold.corpus", 1, "dataset first-first"),)]
+    assert files(lake, "gold.corpus") == 2
+    first, second = (Cited("gold.corpus", version, "", name) for name, version in made)
+    assert not citations.is_readable(lake, first) and citations.is_readable(lake, second)
+    assert lake.read("gold.corpus", 2).where("corpus_id = 'second'").count() == 3
+    # What is lost already stops nothing; OPTIMIZE loses nothing either, as long as its VACUUM is stopped.
+    with pytest.raises(ConfigError, match=r"gold.corpus version 2, cited by dataset second-second; say"):
+        maintain.run(spark, replace(now, optimize=True))
+    assert lake.read("gold.corpus", 2).where("corpus_id = 'second'").count() == 3
+
+
+def test_wrong_settings_are_refused(lake: Lakehouse) -> None:
+    with pytest.raises(ConfigError, match=r"maintain.tables: no table 'gold.corpora'; nearest: gold.corpus"):
+        config(lake, tables=["gold.corpora"])
+    with pytest.raises(ConfigError, match=r"maintain.retention_hours=-1"):
+        config(lake, retention_hours=-1.0)
