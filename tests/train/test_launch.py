@@ -139,6 +139,22 @@ def test_two_nodes_train_what_two_processes_train(make_config: MakeConfig, tmp_p
     assert losses(folder) == losses(one_machine.folder)
 
 
+def test_deepspeeds_own_launcher_trains_the_same(make_config: MakeConfig, tmp_path: Path) -> None:
+    cfg = make_config(nproc=2, micro_batch=2, models=str(tmp_path / "deepspeed"))
+    config.save(cfg, tmp_path / "train.json")
+    launcher = [sys.executable, "-m", "deepspeed.launcher.runner", "--num_gpus=2", "--module", "lakeloom.train"]
+    # The launcher starts `python`, and takes no processes of a CPU for granted.
+    env = {**launch.environment(1), "DS_ACCELERATOR": "cpu", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+    done = subprocess.run(
+        [*launcher, str(tmp_path / "train.json")], env=env, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    theirs = loop.run(cfg)
+    assert theirs.status == "found"
+    ours = launch.run(make_config(nproc=2, micro_batch=2))
+    assert losses(theirs.folder) == losses(ours.folder)
+
+
 def test_nodes_that_see_other_folders_are_stopped(make_config: MakeConfig, tmp_path: Path) -> None:
     """The first has a checkpoint, the second has none: it would go on from start weights, unnoticed."""
     here = make_config(nproc=2, micro_batch=2, save_every=4, models=str(tmp_path / "here"))
