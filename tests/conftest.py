@@ -18,8 +18,8 @@ os.environ.update(
 )
 
 
-# About half of the time that tests with Spark take.
-DUPLICATES = {
+# The two halves of the tests with Spark take about as long; these are one.
+HALF = {
     "test_choose",
     "test_components",
     "test_cut",
@@ -29,6 +29,7 @@ DUPLICATES = {
     "test_export",
     "test_oracle_dedup",
     "test_oracle_export",
+    "test_road",
 }
 
 
@@ -38,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         group = item.nodeid.split("::")[0]
         if item.get_closest_marker("spark"):
-            group = "spark, duplicates" if item.path.stem in DUPLICATES else "spark"
+            group = "spark, the other half" if item.path.stem in HALF else "spark"
         item.add_marker(pytest.mark.xdist_group(group))
 
 
