@@ -4,7 +4,6 @@ The same table versions and settings are trained once, and registered once in ea
 driver line by line (samples.py), since the trainer is one process.
 """
 
-import hashlib
 import json
 import logging
 from dataclasses import asdict, dataclass
@@ -22,7 +21,7 @@ from lakeloom.jobs.classifier_trainer import Settings
 from lakeloom.jobs.samples import Samples, Source
 from lakeloom.lakehouse import wholefile
 from lakeloom.lakehouse.errors import ConfigError
-from lakeloom.lakehouse.ids import identity
+from lakeloom.lakehouse.ids import file_sha, identity
 from lakeloom.lakehouse.report import Report, Sheet
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.train import classifiers
@@ -133,8 +132,7 @@ def _train(lake: Lakehouse, cfg: FitClassifierConfig, sources: dict[str, Source]
         log.info("training on %s pages", sum(sample.num_pages.values()) - sum(sample.num_held.values()))
         model = Path(work, "model.bin")
         classifier_trainer.fit(sample.train, model, cfg.settings, log.info)
-        with model.open("rb") as file:
-            sha = hashlib.file_digest(file, "sha256").hexdigest()
+        sha = file_sha(model)
         scores = classifier_scores.score(model, sample.holdout)
         path = folder / f"{cfg.name}-{sha[:12]}.bin"
         model.replace(path)

@@ -5,7 +5,6 @@ files. The same environment gives the same bytes; the manifest is written last, 
 does nothing.
 """
 
-import hashlib
 import json
 import logging
 import os
@@ -21,6 +20,7 @@ from rich.progress import Progress
 from lakeloom.jobs.sample_pages import sample_pages
 from lakeloom.jobs.sample_site import Page
 from lakeloom.jobs.sample_warc import write_file
+from lakeloom.lakehouse.ids import file_sha
 from lakeloom.lakehouse.pools import (
     MANIFEST,
     SAMPLE_GENERATOR,
@@ -92,7 +92,7 @@ def _write(parts: dict[Path, list[Page]], workers: int) -> None:
 
 def _write_manifest(folder: Path, names: list[str], max_pages: int) -> None:
     files = [
-        {"name": name, "num_bytes": (folder / name).stat().st_size, "sha256": _sha256(folder / name)} for name in names
+        {"name": name, "num_bytes": (folder / name).stat().st_size, "sha256": file_sha(folder / name)} for name in names
     ]
     facts = {
         "generator": SAMPLE_GENERATOR,
@@ -103,8 +103,3 @@ def _write_manifest(folder: Path, names: list[str], max_pages: int) -> None:
     partial = folder / f".{MANIFEST}.{os.getpid()}.partial"
     partial.write_text(json.dumps(facts, indent=1, sort_keys=True), "utf-8")
     partial.replace(folder / MANIFEST)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -12,8 +12,8 @@ from lakeloom.evaluate import scores
 from lakeloom.jobs import modelfolders, takedown_shards
 from lakeloom.jobs.modelfolders import ModelFolder
 from lakeloom.lakehouse import references, takedowns
-from lakeloom.lakehouse.ids import Json
-from lakeloom.lakehouse.references import content_sha, date_of, file_sha, uuid_of
+from lakeloom.lakehouse.ids import Json, file_sha
+from lakeloom.lakehouse.references import content_sha, date_of, uuid_of
 from lakeloom.lakehouse.shards import MANIFEST, Manifest
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.train.config import ModelConfig

@@ -19,7 +19,7 @@ from lakeloom.jobs import registrations
 from lakeloom.jobs.registrations import Registration
 from lakeloom.lakehouse import expdb, references, takedowns
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
-from lakeloom.lakehouse.ids import Json, identity
+from lakeloom.lakehouse.ids import Json, file_sha, identity
 from lakeloom.lakehouse.references import KINDS
 from lakeloom.lakehouse.report import Report, Sheet, Value
 from lakeloom.lakehouse.shards import Manifest
@@ -99,7 +99,7 @@ def state(row: Row, *, deep: bool) -> str:
         return "gone"
     if "model_sha" in row:
         return _model_state(row, path)
-    found = references.file_sha(path)
+    found = file_sha(path)
     if found != row["content_sha"]:
         lost = " by a takedown" if _num_takedowns(path.parent) > cast("int", row.get("num_takedowns") or 0) else ""
         return f"changed{lost}: {path.name} has SHA-256 {found[:12]}, registered was {str(row['content_sha'])[:12]}"

@@ -4,7 +4,6 @@ Both of its writers are read: shard_00000000.tar and on (Rust), 00000001.tar and
 Nothing in the folder is believed: what is not a sequence of ids of the tokenizer ends the reading with a BadInput.
 """
 
-import hashlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from typing import cast
 
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.ids import file_sha
 from lakeloom.lakehouse.members import JSON, Form, Tokens
 from lakeloom.lakehouse.shards import MANIFEST
 
@@ -34,8 +34,7 @@ class ForeignShard:
     @property
     def sha256(self) -> str:
         """Of the file, read now."""
-        with self.path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha(self.path)
 
     def sequences(self, form: Form, vocab_size: int) -> Iterator[Tokens]:
         """Its sequences in the tar's order; BadInput at the first that is none, or if they are not so many."""

@@ -1,6 +1,5 @@
 """Held-out documents of an exported dataset, and how a model reads them: for training's validation and for scores."""
 
-import hashlib
 import io
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from lakeloom.lakehouse.errors import BadInput
+from lakeloom.lakehouse.ids import file_sha
 from lakeloom.lakehouse.shard_writer import HOLDOUT
 from lakeloom.lakehouse.shards import Manifest
 
@@ -48,8 +48,7 @@ def read(folder: Path, limit: int = 0, max_bytes: int = 0) -> Holdout:
     Raises FileNotFoundError where the dataset has none, BadInput where its file is broken or has no text.
     """
     path = folder / HOLDOUT
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = file_sha(path)
     found, documents, num_bytes = _documents(path), list[Document](), 0
     for document in islice(found, limit) if limit else found:
         documents.append(document)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 Json = str | int | float | bool | None | Sequence["Json"] | Mapping[str, "Json"]
 
@@ -11,6 +12,12 @@ def identity(*parts: Json) -> str:
     """First 32 hex digits of the SHA-256 of the parts' canonical JSON (sorted keys, no blanks)."""
     canonical = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+def file_sha(path: Path) -> str:
+    """SHA-256 of a file's bytes, 64 hex digits; read in pieces. Raises OSError where it can't be."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def doc_id(pool: str, file: str, offset: int, url: str) -> str:

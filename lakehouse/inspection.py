@@ -1,6 +1,5 @@
 """A shard read to its last token and compared with what manifest.jsonl and dataset.json say of it."""
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput
+from lakeloom.lakehouse.ids import file_sha
 from lakeloom.lakehouse.members import BIN, Tokens
 from lakeloom.lakehouse.shard_writer import Accounting
 from lakeloom.lakehouse.shards import DATASET, Manifest, Shard, places
@@ -46,8 +46,7 @@ def inspect_dataset(manifest: Manifest) -> None:
     tokenizer = folder / dataset.tokenizer_file
     if not tokenizer.is_file():
         raise BadInput(f"{tokenizer} is missing; {DATASET} names it")
-    with tokenizer.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    found = file_sha(tokenizer)
     if found != dataset.tokenizer_sha:
         raise BadInput(f"{tokenizer}: SHA-256 is {found}, {DATASET} says {dataset.tokenizer_sha}")
     others = sorted({path.stem for path in folder.glob("*.tar")} - {shard.shard for shard in manifest.shards})

@@ -3,7 +3,6 @@
 Resolving spark.jars.packages instead costs every start four times as long and needs a network.
 """
 
-import hashlib
 import logging
 import os
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.ids import file_sha
 
 log = logging.getLogger(__name__)
 
@@ -75,8 +75,7 @@ def ensure(java: Path, folder: Path | None = None) -> list[Path]:
 def _sha256(path: Path) -> str:
     if not path.exists():
         return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_sha(path)
 
 
 def _fetch(java: Path, folder: Path) -> None:

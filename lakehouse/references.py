@@ -100,12 +100,6 @@ def uuid_of(kind: str, content: str) -> str:
     return str(uuid5(_NAMESPACE, f"{kind}/{content}"))
 
 
-def file_sha(path: Path) -> str:
-    """SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def date_of(path: Path) -> str:
     """When a file was written, in UTC, as DCLM writes dates."""
     return datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime(_DATE)

@@ -5,7 +5,6 @@ sequences give the same bytes: members carry no time, owner or machine. A datase
 aside and becomes visible by one rename, so that what is visible is complete.
 """
 
-import hashlib
 import json
 import shutil
 import tarfile
@@ -20,7 +19,7 @@ import zstandard
 
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
-from lakeloom.lakehouse.ids import Json
+from lakeloom.lakehouse.ids import Json, file_sha
 from lakeloom.lakehouse.members import BIN, BLOCK, Form
 from lakeloom.lakehouse.shards import DATASET, MANIFEST, DatasetFacts, Shard
 
@@ -73,8 +72,7 @@ def write_shard(
             num_pads += int((sequence == pad).sum()) if pad >= 0 else 0
         file.write(bytes(2 * BLOCK))
         file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
-    with aside.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = file_sha(aside)
     num_bytes = aside.stat().st_size
     aside.replace(folder / f"{name}.tar")
     return Shard(name, count, count * seq_len, num_bytes, sha256, seq_len, dtype, ext, num_pads)

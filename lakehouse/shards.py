@@ -4,7 +4,6 @@ A member of a shard is one sequence of `seq_len` tokens in one of the forms of m
 of the dataset is a slice of a memory map. The manifest's order is the order of the sequences.
 """
 
-import hashlib
 import json
 import re
 from bisect import bisect_right
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
+from lakeloom.lakehouse.ids import file_sha
 from lakeloom.lakehouse.members import BIN, DTYPES, EXTS, Form, Tokens
 
 MANIFEST, DATASET = "manifest.jsonl", "dataset.json"
@@ -110,8 +110,7 @@ class Manifest:
 
     def check(self, shard: Shard) -> None:
         """Read one shard and compare; BadInput where it differs."""
-        with self.path(shard).open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha(self.path(shard))
         if found != shard.sha256:
             raise BadInput(
                 f"{self.path(shard)}: SHA-256 is {found}, the manifest says {shard.sha256}; "

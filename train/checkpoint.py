@@ -5,7 +5,6 @@ the manifest, with their SHA-256, last. State is kept as whole tensors a paramet
 many processes wrote it.
 """
 
-import hashlib
 import json
 import os
 import shutil
@@ -22,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
-from lakeloom.lakehouse.ids import Json
+from lakeloom.lakehouse.ids import Json, file_sha
 from lakeloom.train.config import ModelConfig
 from lakeloom.train.model import Decoder
 
@@ -146,5 +145,4 @@ def _copy(source: Path, path: Path) -> None:
 
 
 def _described(path: Path) -> dict[str, Json]:
-    with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "num_bytes": path.stat().st_size}
+    return {"sha256": file_sha(path), "num_bytes": path.stat().st_size}

@@ -4,7 +4,6 @@ Its checkpoint is a pickle. It is read by torch with weights_only=True and never
 values, and refuses whatever would run.
 """
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lakeloom.lakehouse.errors import PASSED_ON, BadInput, ConfigError
-from lakeloom.lakehouse.ids import Json, identity
+from lakeloom.lakehouse.ids import Json, file_sha, identity
 from lakeloom.lakehouse.tokens import Tokenizer
 from lakeloom.train import checkpoint
 from lakeloom.train.config import ImportModelConfig, ModelConfig
@@ -36,8 +35,7 @@ def run(cfg: ImportModelConfig) -> Path:
         )
     source = Path(cfg.checkpoint)
     weights = read(source, shape)
-    with source.open("rb") as file:
-        train_id = identity("import", hashlib.file_digest(file, "sha256").hexdigest(), asdict(shape), tokenizer.sha)
+    train_id = identity("import", file_sha(source), asdict(shape), tokenizer.sha)
     folder = Path(cfg.models, f"{cfg.name}-{train_id[:12]}")
     if (checkpoint.manifest(folder) or {}).get("train_id") != train_id:
         state = checkpoint.State(weights, {}, 0)

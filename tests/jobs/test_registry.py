@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from lakeloom.jobs import cli, registry
 from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.registry import RegistryConfig
-from lakeloom.lakehouse import references
+from lakeloom.lakehouse import ids, references
 from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.shards import Manifest
@@ -49,7 +49,7 @@ def test_what_was_made_is_registered_and_a_change_is_told(
     assert one["state"] == "unchanged, every shard"
     assert (one["source_table"], one["source_version"]) == ("gold.corpus", facts.source_version)
     assert (one["recipe_hash"], one["seed"], one["export_id"]) == (facts.recipe_hash, 3, facts.export_id)
-    assert one["content_sha"] == references.file_sha(folder / "manifest.jsonl")
+    assert one["content_sha"] == ids.file_sha(folder / "manifest.jsonl")
     assert len(str(one["code_commit"])) >= 40 and one["reference: num_tokens"] == facts.num_tokens
     # The models cite the dataset's uuid, the evaluation the model's, and queries follow them.
     joined = sheets(registry.run(spark, config(lake, "query", "evaluations", "dataset=tiny", "tokens>=1K")))
