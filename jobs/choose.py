@@ -21,6 +21,7 @@ from lakeloom.jobs import cut, decontaminate, dedup, documents, shares, spans
 from lakeloom.jobs.cut import CutConfig
 from lakeloom.jobs.decontaminate import DecontaminateConfig
 from lakeloom.jobs.dedup import DedupConfig
+from lakeloom.lakehouse import names
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
@@ -54,10 +55,7 @@ class ChooseConfig:
             raise ConfigError("choose.decontaminated=true: say decontaminate.action=drop or mask, not none")
         if not 0 <= self.holdout_share < 1:
             raise ConfigError(f"choose.holdout_share={self.holdout_share}: it must be from 0 to below 1")
-        if not self.dataset or not all(one.isalnum() or one in "._-" for one in self.dataset):
-            raise ConfigError(
-                f"choose.dataset={self.dataset!r}: letters, digits, '.', '_' and '-' only; it names a folder"
-            )
+        names.check(self.dataset, "choose.dataset")
 
 
 def run(spark: SparkSession, cfg: ChooseConfig) -> Report:

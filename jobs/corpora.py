@@ -30,14 +30,12 @@ def find(lake: Lakehouse, name: str) -> tuple[str, Commit]:
         raise ConfigError(f"no dataset {name!r}: {CORPUS} of {lake.cfg.root} is empty; run lakeloom choose first")
     rows = lake.read(CORPUS)
     found = rows.where((F.col("dataset") == name) | (F.col("corpus_id") == name)).select("corpus_id").distinct()
-    commits = {row["corpus_id"]: _commit(lake, row["corpus_id"]) for row in found.collect()}
-    there = [(commit.version, corpus_id) for corpus_id, commit in commits.items() if commit]
+    named = [row["corpus_id"] for row in found.collect()]
+    there = [(commit.version, corpus_id, commit) for corpus_id in named if (commit := _commit(lake, corpus_id))]
     if not there:
         names = [row["dataset"] for row in rows.select("dataset").distinct().limit(100).collect()]
         raise unknown("dataset", name, names)
-    newest = max(there)[1]
-    commit = commits[newest]
-    assert commit is not None  # noqa: S101 (only those that are there were compared)
+    _, newest, commit = max(there)
     return newest, commit
 
 
@@ -47,16 +45,15 @@ def mixed(lake: Lakehouse, name: str) -> Corpus:
         raise ConfigError(f"no mixed dataset {name!r}: {MIXES} of {lake.cfg.root} is empty; run lakeloom mix first")
     rows = lake.read(MIXES)
     ours = rows.where((F.col("dataset") == name) | (F.col("corpus_id") == name))
-    sources: dict[str, list[str]] = {}
-    for row in ours.select("corpus_id", "source").orderBy("source").collect():
+    sources, datasets = dict[str, list[str]](), dict[str, str]()
+    for row in ours.select("corpus_id", "dataset", "source").orderBy("source").collect():
         sources.setdefault(row["corpus_id"], []).append(row["source"])
+        datasets[row["corpus_id"]] = row["dataset"]
     if not sources:
         raise unknown("mixed dataset", name, [row["dataset"] for row in rows.select("dataset").distinct().collect()])
     commits = [(commit.version, corpus_id, commit) for corpus_id in sources if (commit := _commit(lake, corpus_id))]
     _, corpus_id, commit = max(commits)
-    dataset = ours.where(F.col("corpus_id") == corpus_id).select("dataset").first()
-    assert dataset is not None  # noqa: S101 (its rows were found)
-    return Corpus(corpus_id, commit, dataset["dataset"], "mix", corpus_id, "+".join(sources[corpus_id]))
+    return Corpus(corpus_id, commit, datasets[corpus_id], "mix", corpus_id, "+".join(sources[corpus_id]))
 
 
 def _commit(lake: Lakehouse, corpus_id: str) -> Commit | None:

@@ -64,15 +64,21 @@ def _read(lake: Lakehouse, pools: Sequence[str], recipe: Recipe) -> Documents:
 
 def by_batch(rows: DataFrame, is_meant: Column) -> dict[tuple[str, str], Batch]:
     """Of each (pool, batch_id), a commit of ingest, the rows (with doc_id) that are meant; also where none is."""
-    # By halves: sums of whole hashes would not fit in a long.
-    one, other = F.expr("hashed & 4294967295"), F.shiftrightunsigned("hashed", 32)
-    hashed = rows.withColumns({"hashed": F.xxhash64("doc_id"), "is_meant": is_meant})
-    sums = [F.sum(F.when(F.col("is_meant"), half)).alias(name) for half, name in ((one, "one"), (other, "other"))]
-    counted = hashed.groupBy("pool", "batch_id").agg(F.count_if("is_meant").alias("n"), *sums)
+    counted = rows.groupBy("pool", "batch_id").agg(F.count_if(is_meant).alias("n"), *sums_of_ids(is_meant))
     return {
         (row["pool"], row["batch_id"]): Batch(int(row["n"]), f"{row['one'] or 0}-{row['other'] or 0}")
         for row in counted.toLocalIterator()
     }
+
+
+def sums_of_ids(is_meant: Column) -> list[Column]:
+    """Aggregates `one` and `other` of the doc_ids that are meant, which tell a set of documents from others.
+
+    By halves of their hashes: sums of whole ones would not fit in a long.
+    """
+    hashed = F.xxhash64("doc_id")
+    halves = {"one": hashed.bitwiseAND(F.lit(0xFFFFFFFF)), "other": F.shiftrightunsigned(hashed, 32)}
+    return [F.sum(F.when(is_meant, half)).alias(name) for name, half in halves.items()]
 
 
 def refuse_twins(rows: DataFrame) -> int:

@@ -19,7 +19,7 @@ from lakeloom.filters.quality import HIGH, LOW
 from lakeloom.jobs import classifier_scores, classifier_trainer, samples
 from lakeloom.jobs.classifier_trainer import Settings
 from lakeloom.jobs.samples import Samples, Source
-from lakeloom.lakehouse import wholefile
+from lakeloom.lakehouse import names, wholefile
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import file_sha, identity
 from lakeloom.lakehouse.report import Report, Sheet
@@ -64,8 +64,7 @@ class FitClassifierConfig:
     experiment: str
 
     def __post_init__(self) -> None:
-        if not self.name or not all(one.isalnum() or one in "._-" for one in self.name):
-            raise ConfigError(f"fit_classifier.name={self.name!r}: letters, digits, '.', '_' and '-' only")
+        names.check(self.name, "fit_classifier.name")
         if not 0 <= self.holdout_share < 1:
             raise ConfigError(f"fit_classifier.holdout_share={self.holdout_share}: it must be from 0 to below 1")
         if not 0 < self.lr <= 10:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from pyspark.sql import SparkSession
 
-from lakeloom.lakehouse import foreign
+from lakeloom.lakehouse import foreign, names
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, LakeloomError, unknown
 from lakeloom.lakehouse.foreign import ForeignShard
 from lakeloom.lakehouse.ids import identity
@@ -43,8 +43,7 @@ class ImportDatasetConfig:
     def __post_init__(self) -> None:
         if self.members not in EXTS:
             raise unknown("choice", self.members, EXTS, "import_dataset.members")
-        if not self.name or not all(one.isalnum() or one in "._-" for one in self.name):
-            raise ConfigError(f"import_dataset.name={self.name!r}: letters, digits, '.', '_' and '-' only")
+        names.check(self.name, "import_dataset.name")
         if self.pad is not None and self.pad < 0:
             raise ConfigError(f"import_dataset.pad={self.pad}: an id is 0 or more; null: there are no pads")
 

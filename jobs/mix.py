@@ -20,6 +20,7 @@ from lakeloom.jobs import choose, corpora, fit_tokenizer, lengths, mix_sources, 
 from lakeloom.jobs.mix_decisions import Part, Rule, Stock, Taken
 from lakeloom.jobs.mix_sources import Opened
 from lakeloom.jobs.mixture import Limits
+from lakeloom.lakehouse import names
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
@@ -53,10 +54,7 @@ class MixConfig:
     seed: int
 
     def __post_init__(self) -> None:
-        if not self.dataset or not all(one.isalnum() or one in "._-" for one in self.dataset):
-            raise ConfigError(
-                f"mix.dataset={self.dataset!r}: letters, digits, '.', '_' and '-' only; it names a folder"
-            )
+        names.check(self.dataset, "mix.dataset")
         if not 0 <= self.holdout_share < 1:
             raise ConfigError(f"mix.holdout_share={self.holdout_share}: it must be from 0 to below 1")
         if not 1 <= self.max_epochs < 1000:

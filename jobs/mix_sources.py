@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from lakeloom.jobs import corpora, text_files, withdrawn
+from lakeloom.jobs.documents import sums_of_ids
 from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse import pools
 from lakeloom.lakehouse.errors import ConfigError, LakeloomError, raised_by_worker, unknown
@@ -64,9 +65,7 @@ def _dataset(lake: Lakehouse, source: Source) -> Opened:
     corpus_id, commit = corpora.find(lake, source.place)
     version = max(lake.version(corpora.CORPUS), commit.version)
     rows = lake.read(corpora.CORPUS, version).where(F.col("corpus_id") == corpus_id)
-    ids = rows.select(F.xxhash64("doc_id").alias("hashed"))
-    one, other = F.expr("hashed & 4294967295"), F.shiftrightunsigned("hashed", 32)  # sums of 64 bits would overflow
-    found = ids.agg(F.count("*").alias("n"), F.sum(one).alias("one"), F.sum(other).alias("other")).first()
+    found = rows.agg(F.count("*").alias("n"), *sums_of_ids(F.lit(True))).first()
     assert found is not None  # noqa: S101 (an aggregate without groups has one row)
     absent = F.lit(None).cast("string")
     documents = rows.select("text", "url", F.col("doc_id").alias("origin"), "split", absent.alias("error"))

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from lakeloom.lakehouse import names
 from lakeloom.lakehouse.errors import ConfigError, unknown
 from lakeloom.lakehouse.pools import SourceFile
 
@@ -72,8 +73,7 @@ def _parse(row: object, where: str) -> Source:
         if key not in _KEYS:
             raise unknown("key", key, _KEYS, where)
     name = str(given.get("name", ""))
-    if not name or not all(one.isalnum() or one in "._-" for one in name):
-        raise ConfigError(f"{where}: name is {name!r}; letters, digits, '.', '_' and '-' only")
+    names.check(name, f"{where}: name")
     where = f"{where} ({name})"
     kind, amount = _one(given, KINDS, where), _one(given, AMOUNTS, where)
     place, column, condition = (str(given.get(key, "")) for key in (kind, "column", "where"))

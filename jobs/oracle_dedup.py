@@ -242,8 +242,8 @@ def compare(
         holds &= all(tenth.is_chance for tenth in table)
         _show(console, preset, cfg.params, table)
         loaded(lake, truth)
-        holds &= _shown(console, job_checks(lake, cfg, truth))
-    return _shown(console, invariance(session, shipped, truth, root, partitions)) and holds
+        holds &= show(console, job_checks(lake, cfg, truth))
+    return show(console, invariance(session, shipped, truth, root, partitions)) and holds
 
 
 def main(folder: str) -> int:
@@ -264,7 +264,8 @@ def _show(console: Console, preset: str, params: MinHashParams, table: list[Tent
     screen.show_sheet(console, Sheet(title, columns, tuple(tenth.cells for tenth in table)))
 
 
-def _shown(console: Console, checks: list[Check]) -> bool:
+def show(console: Console, checks: Sequence[Check]) -> bool:
+    """Print a line a check; whether all hold."""
     for one in checks:
         state = "ok  " if one.holds else "FAIL"
         console.print(f"{state} {one.name}: {one.found:,} and {one.expected:,}", markup=False)

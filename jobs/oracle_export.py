@@ -23,7 +23,7 @@ from rich.console import Console
 
 from lakeloom.jobs import choose, cli, config, export, fit_tokenizer
 from lakeloom.jobs.export import ExportConfig
-from lakeloom.jobs.oracle_dedup import Check
+from lakeloom.jobs.oracle_dedup import Check, show
 from lakeloom.lakehouse.errors import LakeloomError
 from lakeloom.lakehouse.ids import shuffle_key
 from lakeloom.lakehouse.members import DTYPES, Tokens
@@ -206,14 +206,6 @@ def compare(session: SparkSession, root: Path, console: Console, overrides: Sequ
             console.print(f"{said} {tokenizer.sha[:16]}, {dataset.num_sequences:,} sequences", markup=False)
         holds &= show(console, checks(one, first, streams))
     return holds
-
-
-def show(console: Console, found: Sequence[Check]) -> bool:
-    """Print a line a check; whether all hold."""
-    for check in found:
-        state = "ok  " if check.holds else "FAIL"
-        console.print(f"{state} {check.name}: {check.found:,} and {check.expected:,}", markup=False)
-    return all(check.holds for check in found)
 
 
 def main(folder: str, tokenizer: str, words: Sequence[str]) -> int:

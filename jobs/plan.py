@@ -20,7 +20,6 @@ from lakeloom.lakehouse.tokens import TokenizerConfig
 from lakeloom.train import scales
 from lakeloom.train.config import ScaleConfig
 from lakeloom.train.flops import flops_per_token
-from lakeloom.train.scales import TOKENS_PER_PARAMETER
 
 _STATE_BYTES = 12  # of a parameter in a model folder: weights and AdamW's two moments in fp32
 _RATES = ("ingest_pages_s", "curate_mb_s", "dedup_mb_s", "export_mb_s", "mfu", "gpu_tflops")
@@ -87,7 +86,7 @@ def run(spark: SparkSession, cfg: PlanConfig) -> Report:
     lake = Lakehouse(spark, cfg.lakehouse)
     found = plan_measures.measure(lake, cfg.pool.name, cfg.recipe, cfg.dedup, cfg.tokenizer, cfg.sample)
     asked = need(cfg.scale, found)
-    every = [need(ScaleConfig(**scales.fields(name, "plan")), found) for name in scales.names()]  # type: ignore[arg-type]
+    every = [need(scales.load(name, "plan"), found) for name in scales.names()]
     facts: dict[str, str | int | float] = {
         "scale": cfg.scale.name,
         "tokens_needed": asked.num_tokens,
@@ -107,8 +106,9 @@ def run(spark: SparkSession, cfg: PlanConfig) -> Report:
 def need(scale: ScaleConfig, found: Measured) -> Need:
     """What a scale trains on, each token once."""
     model = scale.model(found.vocab_size)
-    tokens = scale.tokens or int(TOKENS_PER_PARAMETER * model.num_parameters * scale.multiplier)
-    stored = tokens // scale.seq_len * (scale.seq_len + 1)  # a sequence has a token more than it predicts
+    stored = (
+        scale.num_tokens(model) // scale.seq_len * (scale.seq_len + 1)
+    )  # a sequence has a token more than it predicts
     return Need(scale, model.num_parameters, stored, stored / found.num_tokens)
 
 

@@ -14,7 +14,7 @@ from lakeloom.jobs import dedup, documents, fit_tokenizer
 from lakeloom.jobs.dedup import DedupConfig
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.store import Lakehouse
-from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig
+from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig, loaded
 
 _TABLES = ("bronze.pages", "silver.documents", "silver.signatures", "gold.corpus")
 
@@ -51,7 +51,7 @@ def measure(
     if not kept_bytes:
         raise ConfigError(f"recipe {recipe.name!r} keeps no text of pool {pool!r}: there is nothing to plan with")
     removed = _removed(lake, dedup_cfg)
-    loaded = Tokenizer.load(fit_tokenizer.find(lake, pool, tokenizer))
+    chosen = Tokenizer.load(fit_tokenizer.find(lake, pool, tokenizer))
     return Measured(
         archive_bytes=archives,
         num_pages=pages,
@@ -60,9 +60,9 @@ def measure(
         kept_bytes=kept_bytes,
         duplicate_share=(removed or 0) / num_kept,
         is_deduplicated=removed is not None,
-        tokens_a_byte=_tokens_a_byte(kept, loaded, sample),
-        token_bytes=np.dtype(loaded.dtype).itemsize,
-        vocab_size=loaded.vocab_size,
+        tokens_a_byte=_tokens_a_byte(kept, chosen, sample),
+        token_bytes=np.dtype(chosen.dtype).itemsize,
+        vocab_size=chosen.vocab_size,
         row_bytes={name: _row_bytes(lake, name) for name in _TABLES},
     )
 
@@ -93,8 +93,10 @@ def _tokens_a_byte(kept: DataFrame, tokenizer: Tokenizer, sample: int) -> float:
     """Of so many documents, the first by the hash of their names; each has an EOT."""
     chosen = kept.where("num_chars > 0").orderBy(F.xxhash64("doc_id"), "doc_id").limit(sample).select("text")
 
+    path, sha = tokenizer.path, tokenizer.sha
+
     def count(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        own = Tokenizer.load(tokenizer.path)
+        own = loaded(path, sha)
         for batch in batches:
             text = batch.column("text")
             encoded = own.encode_batch(text)

@@ -25,8 +25,7 @@ from lakeloom.lakehouse.takedowns import Request
 
 log = logging.getLogger(__name__)
 
-# Tables with a row a document, the crawl's own last: a run that is killed finds there what is left to do.
-_LAST = ("gold.corpus", "silver.documents", "bronze.pages")
+_LAST = withdrawn.SOURCES  # the crawl's own last: a run that is killed finds there what is left to do
 _ROWS = [name for name, one in TABLES.items() if "doc_id" in one.schema.names and name not in (*_LAST, withdrawn.TABLE)]
 _PAIRS, _SIGNATURES, _DEAD = "silver.pairs", "silver.signatures", "bronze.dead_letters"
 _NAMED = 5

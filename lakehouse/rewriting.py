@@ -65,8 +65,9 @@ def publish(folder: Path, described: Mapping[str, Json], shards: Iterable[Shard]
 
 def rewrite(folder: Path, number: int, edits: Sequence[Edit]) -> Shard:
     """A shard anew, with EOT in the place of some tokens. Incomplete where other tokens are there."""
-    manifest = Manifest.load(folder)
+    manifest = Manifest.read(folder)  # not checked: that looks at every shard, for each shard
     old = manifest.shards[number]
+    manifest.check_facts(old)
     reader = ShardReader(
         replace(manifest, shards=(old,), dataset=replace(manifest.dataset, num_sequences=old.num_sequences))
     )

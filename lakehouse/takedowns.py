@@ -70,8 +70,9 @@ def of_dataset(folder: Path) -> list[Taken]:
     """Documents that were taken out of an exported dataset; BadInput where its dataset.json is broken."""
     described = describe(folder)
     try:
-        return [Taken(**one) for one in cast("list[dict[str, str]]", described.get("takedowns", []))]  # type: ignore[arg-type]
-    except TypeError as error:
+        rows = cast("list[dict[str, Json]]", described.get("takedowns", []))
+        return [Taken(str(row["doc_id"]), str(row["split"]), int(cast("int", row["num_tokens"]))) for row in rows]
+    except (TypeError, KeyError, ValueError) as error:
         raise BadInput(f"{folder / DATASET}: takedowns are not as lakeloom writes them: {error}") from error
 
 

@@ -103,7 +103,7 @@ def first_step_s(plan: Plan, top: Path) -> float:
 
 def _plan(name: str, folder: Path) -> Plan:
     scale = scales.fields(name, "bench")
-    made = config.ScaleConfig(**scale)  # type: ignore[arg-type]  # the file's fields
+    made = scales.load(name, "bench")
     vocabulary = made.vocab_size or 4096
     ranks = np.random.default_rng(0).zipf(1.2, (1024, made.seq_len + 1))
     scratch.write_dataset(folder, (ranks % vocabulary).astype(np.uint32), vocabulary)

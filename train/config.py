@@ -11,9 +11,11 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from lakeloom.lakehouse import names
 from lakeloom.lakehouse.errors import ConfigError
 
 NORM_EPS = 1e-5
+TOKENS_PER_PARAMETER = 20  # Chinchilla's (arXiv 2203.15556), which DCLM's multipliers are of
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,10 @@ class ScaleConfig:
     cooldown_lr: float
     weight_decay: float
     z_loss: float
+
+    def num_tokens(self, model: ModelConfig) -> int:
+        """Tokens that it is trained on."""
+        return self.tokens or int(TOKENS_PER_PARAMETER * model.num_parameters * self.multiplier)
 
     def model(self, dataset_vocab: int) -> ModelConfig:
         """The decoder for a dataset whose tokens are below dataset_vocab."""
@@ -109,10 +115,7 @@ class ImportModelConfig:
     models: str
 
     def __post_init__(self) -> None:
-        if not self.name or not all(one.isalnum() or one in "._-" for one in self.name):
-            raise ConfigError(
-                f"import_model.name={self.name!r}: letters, digits, '.', '_' and '-' only; it names a folder"
-            )
+        names.check(self.name, "import_model.name")
 
 
 def load(path: Path) -> TrainConfig:

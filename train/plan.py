@@ -14,7 +14,6 @@ from lakeloom.lakehouse.shards import Manifest
 from lakeloom.train import attention, optim, start
 from lakeloom.train.config import ModelConfig, TrainConfig
 from lakeloom.train.loss import MAX_LOGITS
-from lakeloom.train.scales import TOKENS_PER_PARAMETER
 
 # Of a GPU's memory, what is planned with; the rest is for NCCL, fragments and the kernels themselves.
 _USED = 0.9
@@ -211,7 +210,7 @@ def _check_saves(cfg: TrainConfig, num_steps: int) -> None:
 
 def _steps(cfg: TrainConfig, model: ModelConfig, manifest: Manifest) -> int:
     scale, dataset = cfg.scale, manifest.dataset
-    wanted = scale.tokens or int(TOKENS_PER_PARAMETER * model.num_parameters * scale.multiplier)
+    wanted = scale.num_tokens(model)
     num_steps = wanted // (scale.global_batch * model.seq_len)
     if num_steps <= scale.warmup:
         raise ConfigError(

@@ -14,8 +14,6 @@ from omegaconf import OmegaConf
 from lakeloom.lakehouse.errors import unknown
 from lakeloom.train.config import ScaleConfig
 
-TOKENS_PER_PARAMETER = 20  # Chinchilla's (arXiv 2203.15556), which DCLM's multipliers are of
-
 _VOCABULARY = 4096  # of conf/tokenizer/sample.yaml, which the demo fits
 
 _COLUMNS = ("scale", "parameters", "qk gains", "tokens", "steps", "FLOPs", "L x D x H", "batch", "warm-up", "rate")
@@ -35,9 +33,14 @@ def fields(name: str, where: str) -> dict[str, object]:
     return cast("dict[str, object]", OmegaConf.to_object(OmegaConf.create(text)))
 
 
+def load(name: str, where: str) -> ScaleConfig:
+    """A scale as its file has it. Raises ConfigError as fields does."""
+    return ScaleConfig(**fields(name, where))  # type: ignore[arg-type]  # the file's fields, which tests compare
+
+
 def table(vocab_size: int) -> str:
     """A row a scale, smallest first; scales that take their vocabulary from the tokenizer get this one."""
-    scales = [ScaleConfig(**fields(name, "scales")) for name in names()]  # type: ignore[arg-type]  # the file's fields
+    scales = [load(name, "scales") for name in names()]
     rows = sorted((_row(scale, vocab_size) for scale in scales), key=lambda row: row[0])
     lines = [_COLUMNS, *[row for _, row in rows]]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -48,7 +51,7 @@ def table(vocab_size: int) -> str:
 
 def _row(scale: ScaleConfig, vocab_size: int) -> tuple[tuple[int, int], tuple[str, ...]]:
     model = scale.model(vocab_size)
-    tokens = scale.tokens or int(TOKENS_PER_PARAMETER * model.num_parameters * scale.multiplier)
+    tokens = scale.num_tokens(model)
     steps = tokens // (scale.global_batch * scale.seq_len)
     return (model.num_parameters, tokens), (
         scale.name,

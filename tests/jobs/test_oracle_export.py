@@ -9,7 +9,7 @@ import pytest
 from pyspark.sql import SparkSession
 from rich.console import Console
 
-from lakeloom.jobs import oracle_export
+from lakeloom.jobs import oracle_dedup, oracle_export
 from lakeloom.jobs.oracle_export import Streams
 from lakeloom.lakehouse.tokens import Tokenizer
 from tests.lakehouse.test_warc import PROSE, archive
@@ -41,7 +41,7 @@ def test_it_holds_on_archives_and_not_on_other_tokens(spark: SparkSession, folde
     tokenizer = Tokenizer.load(one.manifest.folder / one.manifest.dataset.tokenizer_file)
     streams = Streams.of(source, one.cfg, tokenizer, one.manifest.dataset.pad)
     screen = io.StringIO()
-    assert oracle_export.show(Console(file=screen, width=200), oracle_export.checks(one, first, streams))
+    assert oracle_dedup.show(Console(file=screen, width=200), oracle_export.checks(one, first, streams))
     assert "ok   documents packed on 3 partitions, and with text: 36 and 36" in screen.getvalue()
     changed = replace(streams, cells=tuple(np.roll(cell, 1) for cell in streams.cells))
     failed = [check.name for check in oracle_export.checks(one, one, changed) if not check.holds]
