@@ -1,19 +1,21 @@
 """Candidate pairs of LSH buckets, from rows that come sorted by bucket and name, batch by batch, in bounded memory.
 
-The first `reach` names of a bucket are paired with each other, every later one with the first and with the one before
-it: a bucket of a million costs two million pairs and not half its square, and a stranger that is first in it cuts no
-chain. What pairs there are depends on the set of rows only. Near copies share most of their buckets: a pair that was
-given lately is not given again.
+The first `reach` names of a bucket are paired with each other, every later one with the last leader before it: one name
+in 16 is a leader, by its hash, and is paired with the two leaders before it. So a bucket of a million costs a million
+pairs and not half its square, and a stranger that is made to be in it parts a few names from the rest, not all. What
+pairs there are depends on the set of rows only. Near copies share most of their buckets: a pair that was given lately
+is not given again.
 """
 
 import numpy as np
 import pyarrow as pa
 
-from lakeloom.filters.kernel import Bytes, Hashes, Ints, integer, kernel
+from lakeloom.filters.kernel import Bytes, Hashes, Ints, Mask, integer, kernel
 from lakeloom.filters.mixing import MIX1, finish
 from lakeloom.filters.textindex import TextIndex
 from lakeloom.filters.tokens import hash_bytes, hash_bytes_anew
 
+_LEADERS = np.uint64(15)  # bits of a name's hash that a leader has not
 _REMEMBERED = 1 << 21  # pairs, by hashes of 128 bits: 32 MB. Each displaces the one before in its slot, so none is lost
 
 
@@ -23,7 +25,7 @@ class Pairs:
     def __init__(self, reach: int) -> None:
         self._reach = reach
         self._bucket, self._count = 0, 0  # of the open bucket; no count: none is open
-        self._kept = pa.array([], pa.string())  # its first names, and its last where that is none of them
+        self._kept = pa.array([], pa.string())  # its names while they are fewer than `reach`, then its last two leaders
         self._given = np.zeros((_REMEMBERED, 2), np.uint64)
 
     def take(self, bucket: pa.Int64Array, name: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
@@ -37,14 +39,21 @@ class Pairs:
         names = pa.concat_arrays([self._kept, name.cast(pa.string())])
         index = TextIndex.of(names)
         hashes = _hashes(index.data, index.starts, index.ends)
-        later, earlier, first, count = _pairs(
+        later, earlier, first, count, leaders = _pairs(
             buckets, self._bucket, self._count, len(self._kept), self._reach, hashes, self._given
         )
         self._bucket, self._count = int(buckets[-1]), int(count)
         # A copy, not a slice: that would keep the whole batch alive.
-        kept = [*range(first, first + min(count, self._reach)), *([len(names) - 1] if count > self._reach else [])]
+        kept = np.arange(first, first + count) if count < self._reach else np.array(leaders)
         self._kept = names.take(pa.array(kept))
         return names.take(pa.array(later)), names.take(pa.array(earlier))
+
+
+def leaders(names: pa.StringArray) -> Mask:
+    """Which names lead, once a bucket has more than `reach`: about one in 16."""
+    index = TextIndex.of(names)
+    found: Mask = (_hashes(index.data, index.starts, index.ends)[:, 0] & _LEADERS) == 0
+    return found
 
 
 @kernel
@@ -60,27 +69,33 @@ def _hashes(data: Bytes, starts: Ints, ends: Ints) -> Hashes:
 @kernel
 def _pairs(
     buckets: Ints, bucket: int, count: int, num_kept: int, reach: int, hashes: Hashes, given: Hashes
-) -> tuple[Ints, Ints, int, int]:
+) -> tuple[Ints, Ints, int, int, tuple[int, int]]:
     """Places of both names of each new pair among the open bucket's kept names and the batch's after them.
 
-    And of the bucket that the batch ends in: the place of its first name, and how many it has.
+    And of the bucket that the batch ends in: the place of its first name, how many it has, its last two leaders.
     """
     later, earlier = np.empty(len(buckets), np.int64), np.empty(len(buckets), np.int64)
     num_pairs, first, size, open_bucket = 0, 0, count, bucket
+    before, last = 0, num_kept - 1  # leaders, once there are `reach` names
     for row in range(len(buckets)):
-        name = num_kept + row  # the one before it, of whatever bucket, is name - 1
+        name = num_kept + row
         if size == 0 or buckets[row] != open_bucket:
             first, size, open_bucket = name, 0, buckets[row]
-        for number in range(min(size, reach if size < reach else 2)):
-            partner = first + number if size < reach or number == 0 else name - 1
-            if (number and partner == first) or _is_remembered(given, hashes, name, partner):
+        is_early, is_leader = size < reach, (hashes[name, 0] & _LEADERS) == 0
+        for number in range(size if is_early else 1 + is_leader):
+            partner = first + number if is_early else before if number else last
+            if (number and partner == last and not is_early) or _is_remembered(given, hashes, name, partner):
                 continue
             if num_pairs == len(later):
                 later, earlier = _doubled(later), _doubled(earlier)
             later[num_pairs], earlier[num_pairs] = name, partner
             num_pairs += 1
         size += 1
-    return later[:num_pairs], earlier[:num_pairs], first, size
+        if size == reach:
+            before, last = max(first, name - 1), name
+        elif not is_early and is_leader:
+            before, last = last, name
+    return later[:num_pairs], earlier[:num_pairs], first, size, (before, last)
 
 
 @kernel

@@ -42,7 +42,7 @@ KEEP: dict[str, Callable[[str], Column]] = {
 MOST_REACH = 1_000  # an Arrow batch of buckets may give so many times its rows in pairs
 _PRESETS = (*PRESETS, "target", "own")
 _COMPILED_FROM = 50_000  # documents, for which compiled plans cost less: 43 CPU seconds at 100,000, else 63
-_VERSION = 3  # raise it when the same input and configuration would give other clusters
+_VERSION = 4  # raise it when the same input and configuration would give other clusters
 
 
 @dataclass(frozen=True)

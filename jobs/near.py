@@ -30,7 +30,7 @@ Batches = Iterator[pa.RecordBatch]
 def candidates(texts: DataFrame, reach: int) -> DataFrame:
     """Columns node and bands to pairs `a` > `b` of nodes that share a band, each once.
 
-    The first `reach` nodes of a bucket are paired with each other, later ones with the first and the one before.
+    The first `reach` nodes of a bucket are paired with each other, later ones with the leaders before them.
     """
     buckets = texts.select(F.explode("bands").alias("bucket"), "node")
     ordered = buckets.repartition("bucket").sortWithinPartitions("bucket", "node")
