@@ -1,10 +1,10 @@
 """Candidate pairs of LSH buckets, from rows that come sorted by bucket and name, batch by batch, in bounded memory.
 
 The first `reach` names of a bucket are paired with each other, every later one with the last leader before it: one name
-in 16 is a leader, by its hash, and is paired with the two leaders before it. So a bucket of a million costs a million
-pairs and not half its square, and a stranger that is made to be in it parts a few names from the rest, not all. What
-pairs there are depends on the set of rows only. Near copies share most of their buckets: a pair that was given lately
-is not given again.
+in 16 is a leader, by its hash, and is paired with the two leaders before it and with the first name, so that all are
+near each other in the graph. So a bucket of a million costs a million pairs and not half its square, and a stranger
+that is made to be in it parts a few names from the rest, not all. What pairs there are depends on the set of rows
+only. Near copies share most of their buckets: a pair that was given lately is not given again.
 """
 
 import numpy as np
@@ -25,7 +25,9 @@ class Pairs:
     def __init__(self, reach: int) -> None:
         self._reach = reach
         self._bucket, self._count = 0, 0  # of the open bucket; no count: none is open
-        self._kept = pa.array([], pa.string())  # its names while they are fewer than `reach`, then its last two leaders
+        self._kept = pa.array(
+            [], pa.string()
+        )  # its names while they are fewer than `reach`; then the first, and its last two leaders
         self._given = np.zeros((_REMEMBERED, 2), np.uint64)
 
     def take(self, bucket: pa.Int64Array, name: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
@@ -44,7 +46,7 @@ class Pairs:
         )
         self._bucket, self._count = int(buckets[-1]), int(count)
         # A copy, not a slice: that would keep the whole batch alive.
-        kept = np.arange(first, first + count) if count < self._reach else np.array(leaders)
+        kept = np.arange(first, first + count) if count < self._reach else np.array([first, *leaders])
         self._kept = names.take(pa.array(kept))
         return names.take(pa.array(later)), names.take(pa.array(earlier))
 
@@ -76,15 +78,16 @@ def _pairs(
     """
     later, earlier = np.empty(len(buckets), np.int64), np.empty(len(buckets), np.int64)
     num_pairs, first, size, open_bucket = 0, 0, count, bucket
-    before, last = 0, num_kept - 1  # leaders, once there are `reach` names
+    before, last = num_kept - 2, num_kept - 1  # leaders, once there are `reach` names
     for row in range(len(buckets)):
         name = num_kept + row
         if size == 0 or buckets[row] != open_bucket:
             first, size, open_bucket = name, 0, buckets[row]
         is_early, is_leader = size < reach, (hashes[name, 0] & _LEADERS) == 0
-        for number in range(size if is_early else 1 + is_leader):
-            partner = first + number if is_early else before if number else last
-            if (number and partner == last and not is_early) or _is_remembered(given, hashes, name, partner):
+        for number in range(size if is_early else 3 if is_leader else 1):
+            partner = first + number if is_early else (last, before, first)[number]
+            is_again = not is_early and ((number > 0 and partner == last) or (number > 1 and partner == before))
+            if is_again or _is_remembered(given, hashes, name, partner):
                 continue
             if num_pairs == len(later):
                 later, earlier = _doubled(later), _doubled(earlier)
