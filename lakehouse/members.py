@@ -85,9 +85,14 @@ def header(name: str, num_bytes: int) -> bytes:
 def places(path: Path, form: Form, shard: int, number: int) -> list[tuple[int, int]]:
     """Offset and size of each member of one of our own tars, in order; BadInput where one is not as it must be."""
     if form.ext == BIN and _is_regular(path, form, shard, number):
-        stride = _stride(form)
-        return [(BLOCK + index * stride, form.num_bytes) for index in range(number)]
+        first, stride = regular(form)
+        return [(first + index * stride, form.num_bytes) for index in range(number)]
     return list(_found(path, form, shard))
+
+
+def regular(form: Form) -> tuple[int, int]:
+    """Byte where the first sequence's tokens begin in a tar, and bytes to the next one's; 0, 0 if members differ in size."""
+    return (BLOCK, _stride(form)) if form.ext == BIN else (0, 0)
 
 
 def _stride(form: Form) -> int:

@@ -75,7 +75,8 @@ def write_shard(
     sha256 = file_sha(aside)
     num_bytes = aside.stat().st_size
     aside.replace(folder / f"{name}.tar")
-    return Shard(name, count, count * seq_len, num_bytes, sha256, seq_len, dtype, ext, num_pads)
+    places = members.regular(form)
+    return Shard(name, count, count * seq_len, num_bytes, sha256, seq_len, dtype, ext, num_pads, *places)
 
 
 def begin(folder: Path, export_id: str) -> Path:

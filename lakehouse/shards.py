@@ -61,6 +61,8 @@ class Shard:
     dtype: str
     ext: str
     num_pads: int = 0  # of the tokens
+    first_offset: int = 0  # byte of the tar where the first sequence's tokens begin,
+    stride: int = 0  # and bytes from there to the next one's; 0: members differ in size
 
     @property
     def number(self) -> int:
@@ -204,6 +206,9 @@ def _check_shard(shard: Shard, path: Path, seq_len: int) -> None:
         raise BadInput(f"{path}: dtype {shard.dtype!r}; choices: {', '.join(DTYPES)}")
     if shard.ext not in EXTS:
         raise BadInput(f"{path}: members {shard.ext!r}; choices: {', '.join(EXTS)}")
+    if shard.stride and (shard.first_offset, shard.stride) != members.regular(shard.form):
+        promised = f"sequences at {shard.first_offset} and every {shard.stride} bytes"
+        raise BadInput(f"{path}: the manifest says {promised}; of this form they are at {members.regular(shard.form)}")
     if shard.seq_len != seq_len or shard.num_tokens != shard.num_sequences * seq_len:
         raise BadInput(
             f"{path}: {shard.num_sequences} sequences of {shard.seq_len} tokens, {shard.num_tokens} in all; "

@@ -112,6 +112,20 @@ def test_webdataset_decodes_json_members_as_dclms_trainer_does(tmp_path: Path) -
     assert np.array_equal(np.array(found), SEQUENCES)
 
 
+@pytest.mark.parametrize("dtype", ["uint16", "uint32"])
+def test_the_manifest_says_where_each_sequence_is(tmp_path: Path, dtype: str) -> None:
+    """Enough to read one by a seek, or by a range request, without the tar's headers."""
+    sequences = np.arange(70 * 300, dtype=np.uint32).reshape(70, 300)
+    shard = write_shard(tmp_path, 3, sequences, seq_len=300, dtype=dtype)
+    content = (tmp_path / "shard_00000003.tar").read_bytes()
+    for number in (0, 1, 69):
+        start = shard.first_offset + number * shard.stride
+        found = np.frombuffer(content[start : start + 300 * np.dtype(dtype).itemsize], dtype)
+        assert np.array_equal(found, sequences[number])
+    packed = write_shard(tmp_path, 4, sequences, seq_len=300, dtype=dtype, ext="json.gz")
+    assert (packed.first_offset, packed.stride) == (0, 0)
+
+
 def test_pads_are_counted(tmp_path: Path) -> None:
     shard = write_shard(tmp_path, 0, SEQUENCES, seq_len=5, dtype="uint16", pad=int(SEQUENCES[2, 2]))
     assert shard.num_pads == 1
