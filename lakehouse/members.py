@@ -91,7 +91,7 @@ def places(path: Path, form: Form, shard: int, number: int) -> list[tuple[int, i
 
 
 def regular(form: Form) -> tuple[int, int]:
-    """Byte where the first sequence's tokens begin in a tar, and bytes to the next one's; 0, 0 if members differ in size."""
+    """Byte of a tar where the first sequence's tokens begin, and bytes to the next one's; 0, 0: sizes differ."""
     return (BLOCK, _stride(form)) if form.ext == BIN else (0, 0)
 
 
