@@ -11,8 +11,8 @@ from lakeloom.jobs import export_tasks
 from lakeloom.jobs.export_tasks import PLACED, Placement
 from lakeloom.lakehouse.packing import PACKED, TOKENISED, Packing
 from lakeloom.lakehouse.session import ddl
+from lakeloom.lakehouse.shard_source import WebDatasetSource
 from lakeloom.lakehouse.shards import Shard, listed
-from lakeloom.lakehouse.sources import WebDatasetSource
 
 
 def packed(documents: DataFrame, packing: Packing, tokenizer: Path, sha: str) -> DataFrame:

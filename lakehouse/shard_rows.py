@@ -1,7 +1,7 @@
-"""Rows of a table to tar shards: what one task of the data source `webdataset` does, on Arrow batches.
+"""Rows of a table to tar shards and back: what one task of the data source `webdataset` does, on Arrow batches.
 
-Rows with `shard` and `place` come sorted by both, a shard whole in one task; their numbers are kept and places must be
-0, 1, 2 ... Rows with `tokens` alone become shards in the order in which they come.
+To write: rows with `shard` and `place` come sorted by both, a shard whole in one task; their numbers are kept and
+places must be 0, 1, 2 ... Rows with `tokens` alone become shards in the order in which they come.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,10 +15,16 @@ import pyarrow as pa
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.members import BIN, DTYPES, EXTS, Form, Tokens
-from lakeloom.lakehouse.packing import joined_values
+from lakeloom.lakehouse.packing import binary, joined_values
 from lakeloom.lakehouse.shard_writer import shard_name, write_shard
-from lakeloom.lakehouse.shards import Shard
+from lakeloom.lakehouse.shards import OpenShard, Shard
 
+# What is read: the shard's number, the sequence's place in it, its tokens in either form.
+ROWS = {
+    kind: pa.schema([("shard", pa.int32()), ("place", pa.int32()), ("tokens", tokens)])
+    for kind, tokens in {"binary": pa.binary(), "array": pa.list_(pa.int32())}.items()
+}
+_BATCH_BYTES = 4 << 20
 PLACED = ("shard", "place", "tokens")
 _SHARDS_A_PART = 10_000
 _DEFAULT_SEQUENCES = 8192
@@ -69,6 +75,25 @@ def written(target: Target, names: tuple[str, ...], part: int, batches: Iterable
     if set(PLACED) <= set(names):
         return _placed(target, (batch.select(PLACED) for batch in batches))
     return _in_turn(target, part, (batch.select(["tokens"]) for batch in batches))
+
+
+def rows(path: Path, shard: Shard, kind: str) -> Iterator[pa.RecordBatch]:
+    """A shard's sequences in batches of ROWS[kind]; BadInput where the tar is not what the manifest promises."""
+    opened = OpenShard(path, shard)
+    size = max(1, _BATCH_BYTES // (4 * shard.seq_len))
+    for first in range(0, len(opened), size):
+        sequences = np.stack([opened[index] for index in range(first, min(first + size, len(opened)))])
+        places = np.arange(first, first + len(sequences), dtype=np.int32)
+        yield pa.record_batch([np.full_like(places, shard.number), places, _column(sequences, kind)], ROWS[kind])
+
+
+def _column(sequences: Tokens, kind: str) -> pa.Array:
+    ends = np.arange(len(sequences) + 1, dtype=np.int64) * sequences.shape[1]
+    if kind == "binary":
+        return binary(sequences.reshape(-1), ends)
+    if len(sequences) and int(sequences.max()) > np.iinfo(np.int32).max:
+        raise BadInput(f"token id {sequences.max()} doesn't fit ARRAY<INT>; read them with option tokens=binary")
+    return pa.ListArray.from_arrays(pa.array(ends, pa.int32()), pa.array(sequences.reshape(-1), pa.int32()))
 
 
 def _placed(target: Target, batches: Iterable[pa.RecordBatch]) -> Iterator[Shard]:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from lakeloom.lakehouse import members
 from lakeloom.lakehouse.errors import BadInput, ConfigError
@@ -121,7 +120,10 @@ class Manifest:
 
     def check_facts(self, shard: Shard) -> None:
         """Compare a line with the dataset and with the file's size; BadInput where they differ."""
-        _check_shard(shard, self.path(shard), self.dataset.seq_len)
+        if shard.seq_len != self.dataset.seq_len:
+            said = f"{shard.seq_len} tokens a sequence, {DATASET} says {self.dataset.seq_len} a sequence"
+            raise BadInput(f"{self.path(shard)}: {said}")
+        check_shard(shard, self.path(shard))
 
     def check_sums(self) -> None:
         """Compare the sums of all lines with the dataset; BadInput where they differ."""
@@ -138,6 +140,24 @@ def listed(folder: Path) -> tuple[Shard, ...]:
     return tuple(_record(Shard, line, f"{folder / MANIFEST}:{n}") for n, line in enumerate(lines, 1))
 
 
+class OpenShard:
+    """`opened[i]`: the tokens of a shard's sequence i; of bin without copying them. BadInput names what is not so."""
+
+    def __init__(self, path: Path, shard: Shard) -> None:
+        self._shard, self._content = shard, np.memmap(path, np.uint8, "r")
+        self._places = places(path, shard)
+
+    def __len__(self) -> int:
+        return self._shard.num_sequences
+
+    def __getitem__(self, index: int) -> Tokens:
+        start, size = self._places[index]
+        part = self._content[start : start + size]
+        if self._shard.ext == BIN:
+            return part.view(DTYPES[self._shard.dtype])
+        return members.tokens(part.tobytes(), self._shard.form, f"{self._shard.shard}, sequence {index}")
+
+
 @dataclass(frozen=True)
 class ShardReader:
     """`reader[i]`: the tokens of sequence i in manifest order; shards are opened when first used, bin is not copied.
@@ -147,7 +167,7 @@ class ShardReader:
 
     manifest: Manifest
     is_checked: bool = False
-    _open: dict[int, tuple[npt.NDArray[np.uint8], list[tuple[int, int]]]] = field(default_factory=dict, repr=False)
+    _open: dict[int, OpenShard] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return self.manifest.dataset.num_sequences
@@ -160,14 +180,8 @@ class ShardReader:
         if number not in self._open:
             if self.is_checked:
                 self.manifest.check(shard)
-            path = self.manifest.path(shard)
-            self._open[number] = (np.memmap(path, np.uint8, "r"), places(path, shard))
-        content, found = self._open[number]
-        start, size = found[index - self._starts[number]]
-        part = content[start : start + size]
-        if shard.ext == BIN:
-            return part.view(DTYPES[shard.dtype])
-        return members.tokens(part.tobytes(), shard.form, f"{shard.shard}, sequence {index - self._starts[number]}")
+            self._open[number] = OpenShard(self.manifest.path(shard), shard)
+        return self._open[number][index - self._starts[number]]
 
     def place(self, index: int) -> tuple[str, int]:
         """The shard that has a sequence, and its row there."""
@@ -198,8 +212,8 @@ def _record(kind: type[_Record], text: str, where: str) -> _Record:
     return kind(**{name: values[name] for name in names})  # type: ignore[arg-type]  # checked above
 
 
-def _check_shard(shard: Shard, path: Path, seq_len: int) -> None:
-    """Facts of one manifest line against the dataset and the file's size; the content is checked when it is read."""
+def check_shard(shard: Shard, path: Path) -> None:
+    """BadInput unless a manifest's line agrees with itself and the file's size; content is checked when it is read."""
     if not _SHARD_NAME.fullmatch(shard.shard):
         raise BadInput(f"{path.parent / MANIFEST}: {shard.shard!r} is no shard name like 'shard_00000000'")
     if shard.dtype not in DTYPES:
@@ -209,11 +223,9 @@ def _check_shard(shard: Shard, path: Path, seq_len: int) -> None:
     if shard.stride and (shard.first_offset, shard.stride) != members.regular(shard.form):
         promised = f"sequences at {shard.first_offset} and every {shard.stride} bytes"
         raise BadInput(f"{path}: the manifest says {promised}; of this form they are at {members.regular(shard.form)}")
-    if shard.seq_len != seq_len or shard.num_tokens != shard.num_sequences * seq_len:
-        raise BadInput(
-            f"{path}: {shard.num_sequences} sequences of {shard.seq_len} tokens, {shard.num_tokens} in all; "
-            f"{DATASET} says {seq_len} a sequence"
-        )
+    if shard.seq_len < 1 or shard.num_sequences < 0 or shard.num_tokens != shard.num_sequences * shard.seq_len:
+        promised = f"{shard.num_sequences} sequences of {shard.seq_len} tokens, {shard.num_tokens} in all"
+        raise BadInput(f"{path}: the manifest promises {promised}")
     if not path.is_file():
         raise BadInput(f"{path} is missing; the manifest lists it")
     if path.stat().st_size != shard.num_bytes:

@@ -1,39 +1,26 @@
-"""Spark Python data sources: `warc` reads archives, `webdataset` writes shards; in Arrow batches bounded in bytes.
+"""The Spark Python data source `warc`: archives as rows, in Arrow batches bounded in bytes.
 
 spark.read.format("warc").load("folder") works by itself; jobs/ingest.py passes the file list and the pool.
-The kinds of rows are those of rows.py. What a task of `webdataset` does is in shard_rows.py.
+The kinds of rows are those of rows.py.
 """
 
 import json
-import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyspark import TaskContext
-from pyspark.sql.datasource import (
-    DataSource,
-    DataSourceArrowWriter,
-    DataSourceReader,
-    DataSourceWriter,
-    InputPartition,
-    WriterCommitMessage,
-)
-from pyspark.sql.types import BinaryType, StructType
+from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
+from pyspark.sql.types import StructType
 
 from lakeloom.lakehouse import guard, ledger
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.reader import Task
 from lakeloom.lakehouse.rows import SCHEMA
 from lakeloom.lakehouse.session import ddl
-from lakeloom.lakehouse.shard_rows import Target, written
-from lakeloom.lakehouse.shard_writer import begin, reveal
-from lakeloom.lakehouse.shards import Shard
 from lakeloom.lakehouse.warc import Limits
 
 _UNKNOWN_BYTES = 1_000_000_000  # a remote file of unknown size is taken for a Common Crawl archive
@@ -119,58 +106,3 @@ def pack(files: Sequence[tuple[str, str, int]], max_bytes: int, min_parts: int) 
         groups[lightest].append(file)
         loads[lightest] += sizes[file]
     return [sorted(group) for group in groups]
-
-
-@dataclass
-class Written(WriterCommitMessage):
-    """The shards that one task wrote."""
-
-    shards: tuple[Shard, ...]
-
-
-class WebDatasetSource(DataSource):
-    """`webdataset`: df.write.format("webdataset").mode("append").option("seq_len", 2049).save(folder).
-
-    Rows have `tokens` (binary: little-endian, of dtype) and, unless their order doesn't matter, `shard` and `place`.
-    Options: seq_len; dtype uint16, uint32; members bin, json.gz; shard_sequences; pad: an id that is counted.
-    """
-
-    @classmethod
-    def name(cls) -> str:
-        return "webdataset"
-
-    def writer(self, schema: StructType, overwrite: bool) -> DataSourceWriter:
-        return WebDatasetWriter(Target.of(dict(self.options)), schema, overwrite)
-
-
-class WebDatasetWriter(DataSourceArrowWriter):
-    """Shards are written aside; the folder appears, with its manifest, when all are there."""
-
-    def __init__(self, target: Target, schema: StructType, overwrite: bool) -> None:
-        self.target, self.names = target, tuple(schema.names)
-        if overwrite or target.folder.exists():
-            raise ConfigError(f"{target.folder} is never overwritten; write to a new folder with mode('append')")
-        if "tokens" not in self.names or not isinstance(schema["tokens"].dataType, BinaryType):
-            raise ConfigError(f"format('webdataset') needs a binary column tokens; there are {', '.join(self.names)}")
-        begin(target.folder, target.owner)
-
-    def write(self, iterator: Iterator[pa.RecordBatch]) -> WriterCommitMessage:
-        task = TaskContext.get()
-        part = task.partitionId() if task else 0
-        return Written(tuple(written(self.target, self.names, part, iterator)))
-
-    def commit(self, messages: list[WriterCommitMessage | None]) -> None:
-        shards = sorted((shard for one in messages for shard in _shards(one)), key=lambda shard: shard.number)
-        twice = [one.shard for one, other in pairwise(shards) if one.number == other.number]
-        if twice or not shards:
-            shutil.rmtree(self.target.aside)
-            said = f"{twice[0]} was written by two tasks; repartition by shard" if twice else "no row was given"
-            raise Incomplete(f"{self.target.folder}: {said}; nothing was published")
-        reveal(self.target.aside, self.target.folder, shards)
-
-    def abort(self, messages: list[WriterCommitMessage | None]) -> None:
-        shutil.rmtree(self.target.aside, ignore_errors=True)
-
-
-def _shards(message: WriterCommitMessage | None) -> tuple[Shard, ...]:
-    return message.shards if isinstance(message, Written) else ()

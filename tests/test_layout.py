@@ -23,7 +23,7 @@ FORBIDDEN = {
     "evaluate": {"lakeloom.jobs", "lakeloom.filters"} | SPARK,
 }
 # The lakehouse's only modules that may import Spark.
-SPARK_MODULES = {"session.py", "store.py", "sources.py"}
+SPARK_MODULES = {"session.py", "store.py", "sources.py", "shard_source.py"}
 
 
 def imports(path: Path) -> list[tuple[str, bool]]:

@@ -1,5 +1,6 @@
 """Rows to shards, and the data source `webdataset` around it: what is visible is complete."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from pyspark.sql.types import BinaryType, LongType, StructField, StructType
 
 from lakeloom.lakehouse import shard_writer
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
-from lakeloom.lakehouse.shard_rows import Target, written
+from lakeloom.lakehouse.members import DTYPES
+from lakeloom.lakehouse.shard_rows import ROWS, Target, rows, written
+from lakeloom.lakehouse.shard_source import WebDatasetReader, WebDatasetSource, WebDatasetWriter
 from lakeloom.lakehouse.shards import Shard, listed, places
-from lakeloom.lakehouse.sources import WebDatasetSource, WebDatasetWriter
 
 SEQUENCES = np.random.default_rng(0).integers(0, 60_000, (23, 5)).astype("<u2")
 NAMES = ("shard", "place", "tokens")
@@ -111,6 +113,20 @@ def test_a_killed_write_leaves_nothing_visible_and_the_next_begins_anew(tmp_path
         WebDatasetWriter(Target.of({"path": str(folder), **OPTIONS}), SCHEMA, False)
 
 
+def test_what_is_no_dataset_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"load\(folder\) of a dataset: '.*' has no manifest.jsonl"):
+        WebDatasetReader(str(tmp_path), "binary")
+    with pytest.raises(ConfigError, match="no form of tokens 'text'"):
+        WebDatasetSource({"path": str(tmp_path), "tokens": "text"}).schema()
+    writer = WebDatasetWriter(Target.of({"path": str(tmp_path / "data"), **OPTIONS}), SCHEMA, False)
+    writer.commit([writer.write(batches(SEQUENCES, 5))])
+    reader = WebDatasetReader(str(tmp_path / "data"), "binary")
+    assert len(reader.partitions()) == 4
+    (tmp_path / "data" / "shard_00000002.tar").write_bytes(b"")
+    with pytest.raises(BadInput, match=r"shard_00000002.tar: 0 bytes, the manifest says \d+"):
+        reader.partitions()
+
+
 def test_what_can_not_be_is_not_published(tmp_path: Path) -> None:
     options = {"path": str(tmp_path / "data"), **OPTIONS}
     with pytest.raises(ConfigError, match="needs a binary column tokens; there are shard"):
@@ -126,6 +142,40 @@ def test_what_can_not_be_is_not_published(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("ext", ["bin", "json.gz"])
+@pytest.mark.parametrize("dtype", ["uint16", "uint32"])
+def test_what_was_written_is_read_back(tmp_path: Path, ext: str, dtype: str) -> None:
+    sequences = SEQUENCES.astype(DTYPES[dtype])
+    made = target(tmp_path / "data", members=ext, dtype=dtype)
+    shards = tuple(written(made, NAMES, 0, batches(sequences, 5)))
+    for kind in ROWS:
+        found = pa.Table.from_batches(
+            [batch for shard in shards for batch in rows(made.aside / f"{shard.shard}.tar", shard, kind)]
+        )
+        assert found.schema == ROWS[kind]
+        assert found["shard"].to_pylist() == [index // 7 for index in range(23)]
+        assert found["place"].to_pylist() == [index % 7 for index in range(23)]
+        expected = sequences.tolist() if kind == "array" else [sequence.tobytes() for sequence in sequences]
+        assert found["tokens"].to_pylist() == expected
+
+
+def test_batches_read_are_bounded_and_an_id_that_no_int_holds_is_refused(tmp_path: Path) -> None:
+    long = np.arange(7 << 19, dtype="<u4").reshape(7, -1)
+    made = target(tmp_path / "data", seq_len=str(long.shape[1]), dtype="uint32")
+    given = pa.record_batch({"tokens": pa.array([one.tobytes() for one in long], pa.binary())})
+    (first, second) = written(made, ("tokens",), 0, iter([given]))
+    found = list(rows(made.aside / "shard_00000000.tar", first, "array"))
+    assert [len(batch) for batch in found] == [2, 2]
+    assert max(batch.nbytes for batch in found) < 5 << 20
+    assert second.num_sequences == 3
+    made = target(tmp_path / "large", seq_len="2", dtype="uint32")
+    given = pa.record_batch({"tokens": pa.array([np.array([1, 1 << 31], "<u4").tobytes()], pa.binary())})
+    (one,) = written(made, ("tokens",), 0, iter([given]))
+    with pytest.raises(BadInput, match=r"token id 2147483648 doesn't fit ARRAY<INT>; .*tokens=binary"):
+        list(rows(made.aside / "shard_00000000.tar", one, "array"))
+    assert sum(len(batch) for batch in rows(made.aside / "shard_00000000.tar", one, "binary")) == 1
+
+
 @pytest.mark.spark
 def test_spark_writes_any_rows_and_a_failed_task_leaves_nothing(spark: SparkSession, tmp_path: Path) -> None:
     spark.dataSource.register(WebDatasetSource)
@@ -137,6 +187,11 @@ def test_spark_writes_any_rows_and_a_failed_task_leaves_nothing(spark: SparkSess
     shards = listed(tmp_path / "data")
     assert read(tmp_path / "data", shards) == SEQUENCES.tolist()
     assert {shard.num_sequences for shard in shards} <= {1, 2, 3, 4}
+    load = spark.read.format("webdataset").option("tokens", "array")
+    load.load(str(tmp_path / "data")).write.parquet(str(tmp_path / "parquet"))
+    again = spark.read.parquet(str(tmp_path / "parquet")).orderBy("shard", "place").toArrow()
+    assert again["tokens"].to_pylist() == SEQUENCES.tolist()
+    shutil.rmtree(tmp_path / "parquet")
     with pytest.raises(PySparkException, match=r"BadInput: .*expected 6 tokens"):
         save.option("seq_len", 6).save(str(tmp_path / "failed"))
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
