@@ -21,10 +21,9 @@ from lakeloom.jobs.export_tasks import Placement
 from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.ids import shuffle_key
-from lakeloom.lakehouse.members import Tokens
 from lakeloom.lakehouse.packing import Packing, with_eot
 from lakeloom.lakehouse.session import ddl
-from lakeloom.lakehouse.shards import Manifest, ShardReader
+from lakeloom.lakehouse.shards import Manifest
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tokens import loaded
 
@@ -114,12 +113,6 @@ def locate(lake: Lakehouse, manifest: Manifest, doc_ids: Collection[str]) -> lis
         )
         for row in found
     ]
-
-
-def tokens_at(manifest: Manifest, span: Span) -> Tokens:
-    """The tokens of a span as they are in the shards now."""
-    first = sum(shard.num_sequences for shard in manifest.shards[: span.shard])
-    return ShardReader(manifest)[first + span.row][span.start : span.start + span.length]
 
 
 def _measured(lake: Lakehouse, manifest: Manifest, layout: Layout, wanted: frozenset[str]) -> DataFrame:
