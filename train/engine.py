@@ -181,12 +181,13 @@ class Engine:
 
         weights: dict[str, Tensor] = {}
         moments: dict[str, Tensor] = {}
+        kept = _MOMENTS if self.num_updates else ()  # AdamW has none before its first step
         for name, parameter in self.objective.decoder.named_parameters():
             whole = cast("Tensor", safe_get_full_fp32_param(parameter))
-            parts = [cast("Tensor", safe_get_full_optimizer_state(parameter, moment)) for moment in _MOMENTS]
+            parts = [cast("Tensor", safe_get_full_optimizer_state(parameter, moment)) for moment in kept]
             if self.world.rank == 0:
                 weights[name] = whole.cpu()
-                moments |= {f"{moment}.{name}": part.cpu() for moment, part in zip(_MOMENTS, parts, strict=True)}
+                moments |= {f"{moment}.{name}": part.cpu() for moment, part in zip(kept, parts, strict=True)}
         return State(weights, moments, self.num_updates)
 
     def restore(self, state: State) -> None:
@@ -198,7 +199,7 @@ class Engine:
         )
 
         self.num_updates = state.num_updates
-        if not state.moments:  # of another trainer
+        if not state.moments:  # of another trainer, a mean, or before the first update
             return
         zero = self._deepspeed.optimizer
         optimizer, is_sharded = zero.optimizer, self._stage == 3

@@ -83,6 +83,7 @@ def _start(plan: Plan, world: World, held: Validation | None) -> Run:
     if state is not None:
         engine.restore(state)
     step, journal = cast("int", facts.get("step", 0)), Journal(plan.folder / LOSSES)
+    saves.check_average(plan, step)
     tracker = tracking.Tracker(None, "")
     if world.rank == 0:
         journal.cut(step)
@@ -206,7 +207,7 @@ def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
     state = run.engine.state()
     if run.is_writer:
         if plan.cfg.average:
-            _average(run, state, loss, tokenizer)
+            _average(run, state, tokenizer)
         facts = {**_facts(run, step, loss), "bits_per_byte": bits}
         checkpoint.save(plan.folder, state, described.config(plan), facts, tokenizer)
         saves.clear(plan)
@@ -221,18 +222,16 @@ def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
     return result
 
 
-def _average(run: Run, state: checkpoint.State, loss: float, tokenizer: Path) -> None:
-    """The mean of the last checkpoints and the end, as a model of its own."""
+def _average(run: Run, state: checkpoint.State, tokenizer: Path) -> None:
+    """The mean of the last checkpoints and the end, as a model of its own: without moments, loss or MLflow run."""
     plan, steps = run.plan, saves.averaged(run.plan)
     weights = checkpoint.mean(state.weights, [saves.place(plan, step) for step in steps])
     all_steps: list[Json] = [*steps, plan.num_steps]
     named: dict[str, Json] = {"name": f"{plan.name}-average{len(all_steps)}"}
     named["train_id"] = identity("average", plan.train_id, all_steps)
-    config, facts = (
-        described.config(plan) | named | {"average_of_steps": all_steps},
-        _facts(run, plan.num_steps, loss) | named,
-    )
-    checkpoint.save(saves.average(plan), checkpoint.State(weights, {}, state.num_updates), config, facts, tokenizer)
+    config = described.config(plan) | named | {"average_of_steps": all_steps}
+    facts = _facts(run, plan.num_steps, math.nan) | named | {"run_id": ""}
+    checkpoint.save(saves.average(plan), checkpoint.State(weights, {}, 0), config, facts, tokenizer)
 
 
 def _result(run: Run, step: int, loss: float) -> TrainResult:

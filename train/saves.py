@@ -1,5 +1,6 @@
 """The checkpoints of a run on disk: which there are, which of them stay, and which make up its mean."""
 
+import re
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,9 @@ from lakeloom.lakehouse.errors import ConfigError, Incomplete
 from lakeloom.train import checkpoint
 from lakeloom.train.plan import Plan
 from lakeloom.train.result import TrainResult, find
+
+
+_STEP = re.compile(r"step_(\d{8})")
 
 
 def finished(plan: Plan) -> TrainResult | None:
@@ -41,7 +45,8 @@ def tidy(plan: Plan) -> None:
     """Remove checkpoints but the newest, those that the mean will be of, and those that stay for good."""
     steps, every = _steps(plan), plan.cfg.save_every
     regular = [step for step in steps if every and step % every == 0]
-    _keep(plan, {*steps[-plan.cfg.keep :], *regular[len(regular) - max(0, plan.cfg.average - 1) :]})
+    meant = regular[-(plan.cfg.average - 1) :] if plan.cfg.average else []
+    _keep(plan, {*steps[-plan.cfg.keep :], *meant})
 
 
 def clear(plan: Plan) -> None:
@@ -54,22 +59,29 @@ def clear(plan: Plan) -> None:
 def averaged(plan: Plan) -> list[int]:
     """Steps of the checkpoints that the mean is of, beside the end: the last that are saved in every such run.
 
-    What was saved because the run was stopped is not among them. Incomplete where one is not there.
+    What was saved because the run was stopped is not among them.
     """
+    if not plan.cfg.average:
+        return []
     every = plan.cfg.save_every
     last = (plan.num_steps - 1) // every * every
-    wanted = list(range(last - every * (plan.cfg.average - 2), last + 1, every))
-    absent = [step for step in wanted if checkpoint.manifest(place(plan, step)) is None]
+    return list(range(last - every * (plan.cfg.average - 2), last + 1, every))
+
+
+def check_average(plan: Plan, step: int) -> None:
+    """Incomplete unless the checkpoints that the mean is of are there, as far as a run at this step has saved them."""
+    past = [one for one in averaged(plan) if one <= step]
+    absent = [one for one in past if checkpoint.manifest(place(plan, one)) is None]
     if absent:
         raise Incomplete(
             f"{plan.name}: train.average={plan.cfg.average}, but steps {absent} are not saved; "
             "was the run begun without it? Say train.average=0, or train under other train.models"
         )
-    return wanted
 
 
 def _steps(plan: Plan) -> list[int]:
-    return sorted(int(one.name.removeprefix("step_")) for one in (plan.folder / "checkpoints").glob("step_*"))
+    named = (_STEP.fullmatch(one.name) for one in (plan.folder / "checkpoints").glob("step_*"))
+    return sorted(int(one[1]) for one in named if one)
 
 
 def _keep(plan: Plan, kept: set[int]) -> None:

@@ -54,6 +54,14 @@ def test_a_run_takes_open_lms_steps(
         assert norms[name] == pytest.approx(norm[0].item(), rel=1e-4), name
 
 
+def test_a_state_before_the_first_update_has_no_moments(make_config: MakeConfig) -> None:
+    planned = plan.make(make_config())
+    engine = Engine(Objective(Decoder(planned.model), 0.0), planned, join(planned))
+    state = engine.state()
+    assert (state.num_updates, state.moments) == (0, {})
+    engine.restore(state)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "mixed", "bf16"])
 def test_a_step_without_finite_gradients_is_skipped(make_config: MakeConfig, precision: str) -> None:
     """A token whose embedding is broken spoils the steps that have it, and no other."""

@@ -114,6 +114,27 @@ def test_the_mean_of_the_last_checkpoints_is_a_model(make_config: MakeConfig) ->
         loop.run(make_config(seed=1, save_every=4, average=loop.run(make_config(seed=1)).steps // 5))
 
 
+@pytest.mark.parametrize("average", [2, 3, 4, 5])
+def test_a_mean_has_its_checkpoints_however_few_are_kept(make_config: MakeConfig, average: int) -> None:
+    found = loop.run(make_config(save_every=2, keep=1, average=average))
+    config = json.loads((found.folder / "average" / "config.json").read_text("utf-8"))
+    assert config["average_of_steps"] == [*range(10 - 2 * (average - 1), 10, 2), 10]
+    facts = checkpoint.manifest(found.folder / "average") or {}
+    assert (facts["run_id"], facts["loss"], facts["num_updates"]) == ("", None, 0)
+
+
+def test_a_run_that_was_begun_without_its_mean_is_refused_at_once(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_finish", lambda *_: pytest.fail("a machine that dies at the end"))
+        with pytest.raises(pytest.fail.Exception):
+            loop.run(make_config(save_every=2))
+    monkeypatch.setattr(Engine, "step", lambda *_: pytest.fail("a step was taken"))
+    with pytest.raises(Incomplete, match=r"average=4, but steps \[4, 6\] are not saved.*Say train.average=0"):
+        loop.run(make_config(save_every=2, average=4))
+
+
 def test_a_stop_changes_no_mean(make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What is saved because the run was stopped is no part of it."""
     whole = loop.run(make_config(save_every=3, average=3, models=str(tmp_path / "whole")))

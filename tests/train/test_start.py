@@ -48,6 +48,21 @@ def test_a_stopped_one_ends_as_if_it_had_not_been(
     assert loop.run(cfg).model_sha == whole.model_sha
 
 
+def test_one_that_begins_with_a_mean_ends_as_if_it_had_not_been_stopped(
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """AdamW begins anew with it, so its correction of the bias counts from there."""
+    base = str(loop.run(make_config(save_every=4, average=3)).folder / "average")
+    whole = loop.run(make_config(start=base, models=str(tmp_path / "whole"), **COOL))
+    cfg = make_config(start=base, save_every=4, **COOL)
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_finish", lambda *_: pytest.fail("a machine that dies at the end"))
+        with pytest.raises(pytest.fail.Exception):
+            loop.run(cfg)
+    assert loop.run(cfg).model_sha == whole.model_sha
+    assert {step["skipped_steps"] for step in journal.read(whole.folder)} == {0}
+
+
 def test_weights_without_an_optimizer_are_enough(make_config: MakeConfig, tmp_path: Path) -> None:
     base = loop.run(make_config())
     bare = tmp_path / "imported"
