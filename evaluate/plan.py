@@ -3,10 +3,9 @@
 An evaluation is named by what decides its numbers: weights, tokenizer, contents of the task files, limits.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
@@ -97,7 +96,7 @@ def _model(folder: Path) -> tuple[ModelFacts, Tokenizer]:
         raise ConfigError(
             f"evaluate.model: {folder} is no finished model: it has no {checkpoint.MANIFEST}; train one first"
         )
-    config = json.loads((folder / checkpoint.CONFIG).read_text("utf-8"))
+    config: dict[str, Any] = dict(checkpoint.config(folder))
     tokenizer = Tokenizer.load(folder / config["tokenizer_file"])
     if tokenizer.sha != config["tokenizer_sha"]:
         raise BadInput(f"{tokenizer.path}: not the tokenizer that the model was trained with: its SHA-256 differs")
@@ -130,6 +129,6 @@ def _check_run(cfg: EvaluateConfig, model: ModelFacts) -> None:
         tracking.client(cfg.tracking_uri).get_run(model.run_id)
     except MlflowException as error:
         raise ConfigError(
-            f"model {model.name}: its MLflow run {model.run_id} is not in {cfg.tracking_uri}; "
-            "name the store it was trained with, or set evaluate.tracking_uri=null"
+            f"model {model.name}: its MLflow run {model.run_id} is not in this store; "
+            "name the one that it was trained with in evaluate.tracking_uri, or set evaluate.tracking_uri=null"
         ) from error

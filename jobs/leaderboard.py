@@ -75,10 +75,9 @@ def ranked(board: Sequence[Row], order: Sequence[str]) -> list[Row]:
 
 def sheet(board: Sequence[Row]) -> Sheet:
     """A row a model, or a column a model where there are few, so that it fits on a screen."""
-    names = leaderboard.columns(board)
-    head = ("dataset", "scale", "seed", *names)
-    texts = [tuple(leaderboard.cells(row, names)) for row in board]
+    heads, names = leaderboard.head(board), leaderboard.columns(board)
+    texts = [tuple(leaderboard.cells(row, heads, names)) for row in board]
     if len(board) > MAX_COLUMNS:
-        return Sheet("leaderboard", head, tuple(texts))
-    across = tuple((name, *(text[number] for text in texts)) for number, name in enumerate(head))
+        return Sheet("leaderboard", (*heads, *names), tuple(texts))
+    across = tuple((name, *(text[number] for text in texts)) for number, name in enumerate([*heads, *names]))
     return Sheet("leaderboard", across[0], across[1:])

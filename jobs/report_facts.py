@@ -41,8 +41,6 @@ class Model:
     model_sha: str
     train_id: str
     run_id: str
-    tokens: int
-    loss: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,8 @@ def models(folder: Path) -> tuple[list[Model], list[str]]:
     """The finished models under a folder, and the names of folders that hold none (yet)."""
     folders = sorted(path for path in folder.glob("*") if path.is_dir()) if folder.is_dir() else []
     finished = [path for path in folders if (path / "manifest.json").is_file()]
-    return [_model(path) for path in finished], [path.name for path in folders if path not in finished]
+    means = [path / "average" for path in finished if (path / "average" / "manifest.json").is_file()]
+    return [_model(path) for path in (*finished, *means)], [path.name for path in folders if path not in finished]
 
 
 def curves(found: Sequence[Model]) -> tuple[Curve, ...]:
@@ -93,13 +92,13 @@ def versions(lake: Lakehouse) -> dict[str, int]:
 
 def differences(board: Sequence[leaderboard.Row], found: Sequence[Model]) -> tuple[Sheet, ...]:
     """The best model of each scale against the others of it, on the items that both were given."""
-    folders = {(model.name, model.dataset, model.scale, model.seed): model.folder for model in found}
+    folders = {model.model_sha: model.folder for model in found}
     sheets: list[Sheet] = []
     for scale in sorted({row.scale for row in board}):
         best, *others = [row for row in board if row.scale == scale]
-        first = _items(folders.get((best.model, best.dataset, best.scale, best.seed)))
+        first = _items(folders.get(best.model_sha))
         for other in others:
-            second = _items(folders.get((other.model, other.dataset, other.scale, other.seed)))
+            second = _items(folders.get(other.model_sha))
             rows = tuple(_difference(one) for one in compare.differences(second, first))
             if rows:
                 sheets.append(Sheet(f"{best.model} minus {other.model}", _DIFFERENCE, rows))
@@ -151,8 +150,6 @@ def _model(folder: Path) -> Model:
             model_sha=str(manifest["model_sha"]),
             train_id=str(manifest["train_id"]),
             run_id=str(manifest["run_id"]),
-            tokens=int(manifest["tokens"]),
-            loss=float(manifest["loss"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadInput(f"{folder}: no model of lakeloom train, though it has a manifest.json: {error!r}") from error

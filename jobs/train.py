@@ -22,7 +22,7 @@ def run(_spark: SparkSession | None, cfg: TrainConfig) -> Report:
     """Rows are steps; facts name the model's folder, final loss and MLflow run, or the spread of several seeds."""
     from lakeloom.train import launch  # torch and deepspeed take seconds to import
 
-    if cfg.seeds < 1:
+    if cfg.seeds < 1:  # plan checks each run's numbers; of these there would be none
         raise ConfigError(f"train.seeds={cfg.seeds}: give 1 or more")
     seeds = range(cfg.seed, cfg.seed + cfg.seeds)
     results: list[TrainResult] = []

@@ -15,7 +15,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from lakeloom.lakehouse import members
+from lakeloom.lakehouse import members, names
 from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.lakehouse.ids import file_sha
 from lakeloom.lakehouse.members import BIN, DTYPES, EXTS, Form, Tokens
@@ -98,6 +98,7 @@ class Manifest:
             if not (folder / name).is_file():
                 raise ConfigError(f"{folder} is no exported dataset: it has no {name}; write one by the export job")
         dataset = _record(DatasetFacts, (folder / DATASET).read_text("utf-8"), f"{folder / DATASET}")
+        _check_names(dataset, f"{folder / DATASET}")
         return cls(folder, dataset, listed(folder))
 
     def path(self, shard: Shard) -> Path:
@@ -204,12 +205,21 @@ def _record(kind: type[_Record], text: str, where: str) -> _Record:
     if not isinstance(found, dict):
         raise BadInput(f"{where}: expected a JSON object")
     values = cast("dict[str, object]", found)
-    names = {item.name: cast("type", item.type) for item in fields(kind)}
+    types = {item.name: cast("type", item.type) for item in fields(kind)}
     values = {item.name: item.default for item in fields(kind) if item.default is not MISSING} | values
-    wrong = sorted(name for name, expected in names.items() if type(values.get(name)) is not expected)
+    wrong = sorted(name for name, expected in types.items() if type(values.get(name)) is not expected)
     if wrong:
         raise BadInput(f"{where}: missing or of the wrong type: {', '.join(wrong)}")
-    return kind(**{name: values[name] for name in names})  # type: ignore[arg-type]  # checked above
+    return kind(**{name: values[name] for name in types})  # type: ignore[arg-type]  # checked above
+
+
+def _check_names(dataset: DatasetFacts, where: str) -> None:
+    """BadInput unless what becomes a folder or a file by these names stays within the folder that it is put into."""
+    try:
+        names.check(dataset.name, f"{where}: name")
+        names.check(dataset.tokenizer_file, f"{where}: tokenizer_file")
+    except ConfigError as error:
+        raise BadInput(str(error)) from error
 
 
 def check_shard(shard: Shard, path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch.distributed as dist
 
-from lakeloom.lakehouse.errors import LakeloomError
+from lakeloom.lakehouse.errors import ConfigError, LakeloomError
 from lakeloom.train import config, loop
 from lakeloom.train.launch import command
 from lakeloom.train.result import TrainResult
@@ -20,16 +20,23 @@ from lakeloom.train.result import TrainResult
 def main(arguments: list[str]) -> int:
     """Train by a JSON configuration file; the exit code."""
     paths = [argument for argument in arguments if not argument.startswith("--local_rank")]
-    is_first = os.environ.get("RANK", "0") == "0"
+    rank = os.environ.get("RANK", "0")
+    is_first = rank == "0"
     logging.basicConfig(level=logging.INFO if is_first else logging.WARNING, format="%(message)s")
     if len(paths) != 1:
         sys.stderr.write("usage: python -m lakeloom.train CONFIG.json\n")
         return 2
     try:
-        result = loop.run(config.load(Path(paths[0])))
+        cfg = config.load(Path(paths[0]))
+        if cfg.seeds != 1:
+            raise ConfigError(
+                f"{paths[0]}: seeds={cfg.seeds}, but these processes train one model; lakeloom train has it"
+            )
+        result = loop.run(cfg)
     except LakeloomError as error:
-        if is_first:
-            sys.stderr.write(f"{type(error).__name__}: {error}\n")
+        # Before they join, all processes find the same. After that one may be alone with a broken sequence.
+        if is_first or dist.is_initialized():
+            sys.stderr.write(f"{'' if is_first else f'process {rank}: '}{type(error).__name__}: {error}\n")
         return error.exit_code
     if is_first:
         sys.stdout.write(_said(result, Path(paths[0])) + "\n")

@@ -7,6 +7,7 @@ many processes wrote it.
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -22,10 +23,12 @@ from torch import Tensor
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.lakehouse.ids import Json, file_sha
+from lakeloom.train import journal
 from lakeloom.train.config import ModelConfig
 from lakeloom.train.model import Decoder
 
 MANIFEST, WEIGHTS, MOMENTS, CONFIG = "manifest.json", "model.safetensors", "optimizer.safetensors", "config.json"
+_SHA = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,8 @@ def save(folder: Path, state: State, config: Json, facts: Mapping[str, Json], *e
 
     Raises Incomplete, with what was half written removed, where the disk is full or fails.
     """
+    for path in extra:
+        check_extra(path)
     try:
         return _save(folder, state, config, facts, *extra)
     except (OSError, SafetensorError) as error:
@@ -51,6 +56,12 @@ def save(folder: Path, state: State, config: Json, facts: Mapping[str, Json], *e
             f"{folder}: could not be written ({error}); make room, or give another train.models; "
             "the same command then goes on from the newest checkpoint"
         ) from error
+
+
+def check_extra(path: Path) -> None:
+    """ConfigError where a file has the name of one of the folder's own, and would be written over it."""
+    if path.name in (MANIFEST, WEIGHTS, MOMENTS, CONFIG, journal.NAME):
+        raise ConfigError(f"{path}: {path.name} is the name of a file that a model's folder has; rename it")
 
 
 def _save(folder: Path, state: State, config: Json, facts: Mapping[str, Json], *extra: Path) -> str:
@@ -81,30 +92,69 @@ def mean(weights: Mapping[str, Tensor], folders: Sequence[Path]) -> dict[str, Te
 
 
 def manifest(folder: Path) -> dict[str, Json] | None:
-    """The manifest of a folder, or None where there is none: an unfinished or foreign folder."""
+    """The manifest of a folder, or None where there is none: an unfinished or foreign folder. BadInput if broken."""
     path = folder / MANIFEST
     if not path.is_file():
         return None
     try:
-        return cast("dict[str, Json]", json.loads(path.read_text("utf-8")))
+        found: object = json.loads(path.read_text("utf-8"))
     except ValueError as error:
         raise BadInput(f"{path}: not JSON: {error}") from error
+    if not _is_manifest(found):
+        raise BadInput(
+            f"{path}: no manifest of a model or checkpoint, or the model_sha is not that of its {WEIGHTS}; copy the "
+            "folder again, or delete it"
+        )
+    return cast("dict[str, Json]", found)
+
+
+def _is_manifest(found: object) -> bool:
+    """Whether it has what all manifests have: the files with their hashes, the weights' again, the updates."""
+    if not isinstance(found, dict) or not isinstance(files := found.get("files"), dict):
+        return False
+    listed = cast("dict[str, object]", files)
+    if not {WEIGHTS, MOMENTS, CONFIG} <= listed.keys() or not all(_is_description(one) for one in listed.values()):
+        return False
+    return found.get("model_sha") == files[WEIGHTS]["sha256"] and type(found.get("num_updates")) is int
+
+
+def _is_description(found: object) -> bool:
+    """Whether it is what _described says of a file."""
+    if not isinstance(found, dict):
+        return False
+    return bool(_SHA.fullmatch(str(found.get("sha256")))) and type(found.get("num_bytes")) is int
+
+
+def config(folder: Path) -> dict[str, Json]:
+    """The config.json of a finished folder: shape, scale, data, tokenizer. BadInput where it is not the manifest's."""
+    _verified(folder, CONFIG)
+    return cast("dict[str, Json]", json.loads((folder / CONFIG).read_text("utf-8")))
 
 
 def load(folder: Path) -> State:
     """Read a state back; BadInput where a file differs from the manifest."""
     found = _verified(folder, WEIGHTS, MOMENTS)
-    return State(load_file(folder / WEIGHTS), load_file(folder / MOMENTS), cast("int", found["num_updates"]))
+    return State(_tensors(folder / WEIGHTS), _tensors(folder / MOMENTS), cast("int", found["num_updates"]))
 
 
 def load_model(folder: Path, device: str = "cpu") -> Decoder:
     """The finished model of a folder, in fp32 and eval mode."""
-    _verified(folder, WEIGHTS, CONFIG)
-    config = json.loads((folder / CONFIG).read_text("utf-8"))
+    _verified(folder, WEIGHTS)
+    shape = cast("dict[str, int]", config(folder)["model"])
     with torch.device("meta"):
-        decoder = Decoder(ModelConfig(**config["model"]))
-    decoder.load_state_dict(load_file(folder / WEIGHTS, device=device), assign=True)
+        decoder = Decoder(ModelConfig(**shape))
+    try:
+        decoder.load_state_dict(_tensors(folder / WEIGHTS, device), assign=True)
+    except RuntimeError as error:  # names and shapes of what differs, a line each
+        raise BadInput(f"{folder / WEIGHTS}: not the weights of the model in {CONFIG}: {error}") from error
     return decoder.eval()
+
+
+def _tensors(path: Path, device: str = "cpu") -> dict[str, Tensor]:
+    try:
+        return load_file(path, device=device)
+    except SafetensorError as error:
+        raise BadInput(f"{path}: no readable safetensors: {error}") from error
 
 
 def _verified(folder: Path, *names: str) -> dict[str, Json]:

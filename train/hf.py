@@ -22,7 +22,7 @@ def export(folder: Path, into: Path) -> None:
     if into.exists():
         raise ConfigError(f"export_hf.into={into} is there; give a new folder")
     decoder = checkpoint.load_model(folder)
-    config = cast("dict[str, Json]", json.loads((folder / checkpoint.CONFIG).read_text("utf-8")))
+    config = checkpoint.config(folder)
     tokenizer = Tokenizer.load(folder / str(config["tokenizer_file"]))
     aside = into.with_name(f".{into.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)

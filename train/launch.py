@@ -13,11 +13,13 @@ from pathlib import Path
 from types import FrameType
 
 from lakeloom.lakehouse.errors import Incomplete
-from lakeloom.train import checkpoint, config, saves
+from lakeloom.train import checkpoint, config, registration, saves
 from lakeloom.train import plan as planning
 from lakeloom.train.plan import Plan
 from lakeloom.train.result import TrainResult, find
 
+# After a SIGTERM, for the step under way and its checkpoint; torchrun would kill its processes after 30.
+_SAVING_S = 1800
 # What torchrun tells its processes. A process that trained before, in this one, may have left them.
 _PLACE = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
@@ -27,6 +29,7 @@ def run(cfg: config.TrainConfig) -> TrainResult:
     plan = planning.make(cfg)
     found = saves.finished(plan)
     if found is not None:
+        registration.complete(plan, found.run_id)
         return found
     path = plan.folder / "train.json"
     config.save(cfg, path)
@@ -53,7 +56,8 @@ def command(nproc: int, path: Path) -> list[str]:
 def environment(threads: int) -> dict[str, str]:
     """This process's environment for a training process: its threads, and no trace of a place among other processes."""
     kept = {name: value for name, value in os.environ.items() if name not in _PLACE}
-    return {"OMP_WAIT_POLICY": "PASSIVE", **kept, "OMP_NUM_THREADS": str(threads)}
+    patient = {"OMP_WAIT_POLICY": "PASSIVE", "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(_SAVING_S)}
+    return {**patient, **kept, "OMP_NUM_THREADS": str(threads)}
 
 
 def _wait(line: list[str], plan: Plan) -> tuple[int, bool]:

@@ -5,6 +5,7 @@ A step is a pure function of (state, step number), so a resumed run takes the st
 
 import logging
 import math
+import os
 import signal
 import sys
 import time
@@ -64,6 +65,8 @@ def run(cfg: TrainConfig) -> TrainResult:
     found = saves.finished(plan)
     if found is not None:
         log.info("%s is finished already: %s", plan.name, plan.folder)
+        if os.environ.get("RANK", "0") == "0":
+            registration.complete(plan, found.run_id)
         return found
     held = _validation(plan)
     started = _start(plan, join(plan), held)
@@ -211,9 +214,8 @@ def _finish(run: Run, loss: float, bits: float | None) -> TrainResult:
         facts = {**_facts(run, step, loss), "bits_per_byte": bits}
         checkpoint.save(plan.folder, state, described.config(plan), facts, tokenizer)
         saves.clear(plan)
-        if plan.cfg.registered_model:
-            about = described.tags(plan)
-            registration.register(run.tracker, plan.cfg.registered_model, plan.folder, plan.manifest.dataset, about)
+        if run.tracker.store is not None:
+            registration.register(run.tracker.store, run.tracker.run_id, plan)
     run.world.any(False)  # nobody ends before the files are there
     result = find(plan.folder, plan.train_id, "trained")
     if result is None:

@@ -37,11 +37,16 @@ def run(cfg: ImportModelConfig) -> Path:
     weights = read(source, shape)
     train_id = identity("import", file_sha(source), asdict(shape), tokenizer.sha)
     folder = Path(cfg.models, f"{cfg.name}-{train_id[:12]}")
-    if (checkpoint.manifest(folder) or {}).get("train_id") != train_id:
-        state = checkpoint.State(weights, {}, 0)
-        facts: dict[str, Json] = {"name": cfg.name, "train_id": train_id, "run_id": "", "step": 0}
-        facts |= {"tokens": cfg.tokens, "loss": None}
-        checkpoint.save(folder, state, _config(cfg, shape, tokenizer, train_id), facts, tokenizer.path)
+    facts: dict[str, Json] = {"name": cfg.name, "train_id": train_id, "run_id": "", "step": 0}
+    facts |= {"tokens": cfg.tokens, "loss": None}
+    config = _config(cfg, shape, tokenizer, train_id)
+    found = checkpoint.manifest(folder)  # what was said of it may have been corrected since
+    if (
+        found is None
+        or any(found.get(name) != value for name, value in facts.items())
+        or checkpoint.config(folder) != config
+    ):
+        checkpoint.save(folder, checkpoint.State(weights, {}, 0), config, facts, tokenizer.path)
     return folder
 
 

@@ -1,23 +1,35 @@
 """What a run will do, worked out and checked before anything is loaded or written: steps, tokens, identity, folder."""
 
 import hashlib
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 
-from lakeloom.lakehouse import takedowns
+from lakeloom.lakehouse import names, takedowns
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.shards import Manifest
-from lakeloom.train import attention, optim, start
+from lakeloom.train import attention, checkpoint, optim, start
 from lakeloom.train.config import ModelConfig, TrainConfig
 from lakeloom.train.loss import MAX_LOGITS
 
 # Of a GPU's memory, what is planned with; the rest is for NCCL, fragments and the kernels themselves.
 _USED = 0.9
 _LOGIT_BYTES = 12  # of each logit of a chunk, with its fp32 copies and the sums of the output matrix's gradient
+
+_SOME = math.ulp(0.0)  # the least above 0
+_LEAST: dict[str, float] = {
+    **{f"scale.{name}": 1 for name in ("dim", "num_layers", "num_heads", "ffn_hidden", "vocab_size", "seq_len")},
+    **{f"scale.{name}": 1 for name in ("tokens", "global_batch", "accumulation")},
+    **{f"scale.{name}": _SOME for name in ("multiplier", "lr")},
+    **{f"scale.{name}": 0 for name in ("warmup", "cooldown_lr", "weight_decay", "z_loss")},
+    **{f"train.{name}": 1 for name in ("seeds", "nproc", "threads", "micro_batch", "loss_chunk")},
+    **{f"train.{name}": 0 for name in ("seed", "validations", "save_every", "keep_every", "average", "max_skipped")},
+    **{f"train.{name}": 1 for name in ("validation_bytes", "keep")},
+}
 
 _ZERO_STAGES = (1, 2, 3)
 # Seen with DeepSpeed 0.19.8.
@@ -101,6 +113,7 @@ def make(cfg: TrainConfig) -> Plan:
     if cfg.decay not in optim.DECAYS:
         raise unknown("decay", cfg.decay, optim.DECAYS, "train.decay")
     compiled = _compilation(cfg, device, precision)
+    _check_numbers(cfg)
     model = cfg.scale.model(manifest.dataset.vocab_size)
     _check_fit(model, manifest)
     num_steps = _steps(cfg, model, manifest)
@@ -146,8 +159,6 @@ def _compilation(cfg: TrainConfig, device: str, precision: str) -> str:
         raise ConfigError(f"train.attention={cfg.attention} is a GPU's kernel, the device is a CPU; use auto or math")
     if cfg.attention in ("flash", "cudnn") and precision != "bf16":
         raise ConfigError(f"train.attention={cfg.attention} takes bf16 only, the precision is {precision}; use auto")
-    if cfg.loss_chunk is not None and cfg.loss_chunk < 1:
-        raise ConfigError(f"train.loss_chunk={cfg.loss_chunk}: a chunk has one token or more")
     if cfg.zero_stage not in _ZERO_STAGES:
         reason = _ZERO_TRAPS.get(cfg.zero_stage, "DeepSpeed has no such stage")
         raise ConfigError(f"train.zero_stage={cfg.zero_stage}: {reason}; use 1, 2 or 3")
@@ -179,24 +190,27 @@ def _check_fit(model: ModelConfig, manifest: Manifest) -> None:
     tokenizer = manifest.folder / dataset.tokenizer_file
     if not tokenizer.is_file():
         raise BadInput(f"{tokenizer} is missing; export the dataset again")
+    checkpoint.check_extra(tokenizer)
     if hashlib.sha256(tokenizer.read_bytes()).hexdigest() != dataset.tokenizer_sha:
         raise BadInput(f"{tokenizer} is not the tokenizer that the dataset was made with; export the dataset again")
     if model.dim % (2 * model.num_heads):
         raise ConfigError(f"scale.dim={model.dim} is not a multiple of twice scale.num_heads={model.num_heads}")
 
 
+def _check_numbers(cfg: TrainConfig) -> None:
+    """The least that each number may be, before anything is divided by it; null where that stands for a default."""
+    names.check(cfg.scale.name, "scale.name")
+    if cfg.registered_model is not None:
+        names.check(cfg.registered_model, "train.registered_model")
+    for name, least in _LEAST.items():
+        where, _, field = name.rpartition(".")
+        value = getattr(cfg.scale if where == "scale" else cfg, field)
+        if value is not None and not least <= value < math.inf:
+            said = "more than 0" if least == _SOME else f"{least} or more"
+            raise ConfigError(f"{where}.{field}={value}: give {said}")
+
+
 def _check_saves(cfg: TrainConfig, num_steps: int) -> None:
-    for name, value, least in (
-        ("validations", cfg.validations, 0),
-        ("validation_bytes", cfg.validation_bytes, 1),
-        ("save_every", cfg.save_every, 0),
-        ("keep", cfg.keep, 1),
-        ("keep_every", cfg.keep_every, 0),
-        ("average", cfg.average, 0),
-        ("max_skipped", cfg.max_skipped, 0),
-    ):
-        if value < least:
-            raise ConfigError(f"train.{name}={value}: give {least} or more")
     if cfg.keep_every and (not cfg.save_every or cfg.keep_every % cfg.save_every):
         raise ConfigError(
             f"train.keep_every={cfg.keep_every} must be a multiple of train.save_every={cfg.save_every}, above 0"

@@ -10,7 +10,6 @@ from lakeloom.train import checkpoint
 from lakeloom.train.plan import Plan
 from lakeloom.train.result import TrainResult, find
 
-
 _STEP = re.compile(r"step_(\d{8})")
 
 

@@ -1,11 +1,11 @@
 """What a run begins with where that isn't a new model: another's weights, and AdamW's moments where it has them."""
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
 from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.ids import Json
 from lakeloom.train import checkpoint
 from lakeloom.train.config import ModelConfig
 
@@ -27,14 +27,15 @@ def find(folder: Path, model: ModelConfig, tokenizer_sha: str) -> Start:
             f"train.start={folder} is no finished model or checkpoint: it has no {checkpoint.MANIFEST}; give a folder "
             "of data/models, of its checkpoints/, or what lakeloom import-model wrote"
         )
-    config = json.loads((folder / checkpoint.CONFIG).read_text("utf-8"))
-    other = {name: value for name, value in asdict(model).items() if config["model"].get(name) != value}
+    config = checkpoint.config(folder)
+    shape, tokenizer = cast("dict[str, Json]", config["model"]), str(config["tokenizer_sha"])
+    other = {name: value for name, value in asdict(model).items() if shape.get(name) != value}
     if other:
-        named = ", ".join(f"{name} {config['model'].get(name)} there, {value} here" for name, value in other.items())
+        named = ", ".join(f"{name} {shape.get(name)} there, {value} here" for name, value in other.items())
         raise ConfigError(f"train.start={folder} has another shape: {named}; give the scale= that it was trained at")
-    if config["tokenizer_sha"] != tokenizer_sha:
+    if tokenizer != tokenizer_sha:
         raise ConfigError(
-            f"train.start={folder} was trained with another tokenizer ({config['tokenizer_sha'][:12]}) than the "
+            f"train.start={folder} was trained with another tokenizer ({tokenizer[:12]}) than the "
             f"dataset's ({tokenizer_sha[:12]}); export the dataset with the model's"
         )
     return Start(folder, str(facts["model_sha"]), cast("int", facts["num_updates"]))

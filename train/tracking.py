@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.shards import DatasetFacts
 
 if TYPE_CHECKING:
@@ -106,17 +107,24 @@ class Description:
 
 
 def start(uri: str | None, experiment_name: str, about: Description, run_id: str = "") -> Tracker:
-    """Open a run, or go on with one that was stopped; uri None tracks nothing.
+    """Open a run, or go on with one that was stopped; uri None tracks nothing. ConfigError if it isn't there.
 
     What this machine does meanwhile is logged, too: every 10 s, or MLFLOW_SYSTEM_METRICS_SAMPLING_INTERVAL.
     """
     if uri is None:
         return Tracker(None, "")
     from mlflow.entities import RunStatus
+    from mlflow.exceptions import MlflowException
 
     store = client(uri)
     if run_id:
-        store.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+        try:
+            store.update_run(run_id, status=RunStatus.to_string(RunStatus.RUNNING))
+        except MlflowException as error:
+            raise ConfigError(
+                f"{about.name} goes on from a checkpoint whose MLflow run {run_id} is not in this store; name "
+                "the one that it began in (train.tracking_uri), or delete its checkpoints"
+            ) from error
         return Tracker(store, run_id, _monitor(uri, run_id, is_resumed=True))
     run = store.create_run(experiment(store, uri, experiment_name), run_name=about.name, tags=dict(about.tags))
     _describe(store, run.info.run_id, about)

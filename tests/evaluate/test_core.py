@@ -113,7 +113,7 @@ def test_scores_go_to_the_models_mlflow_run(config: Callable[..., EvaluateConfig
     logged = client.get_run(run.info.run_id).data.metrics
     assert logged["eval/bpb/rivers"] == pytest.approx(found.scores[0].value)
     assert logged["eval/bpb/rivers_stderr"] == pytest.approx(found.scores[0].stderr)
-    with pytest.raises(ConfigError, match=r"its MLflow run .* is not in sqlite"):
+    with pytest.raises(ConfigError, match=r"its MLflow run .* is not in this store"):
         core.run(config(run_id="0" * 32, tracking_uri=uri))
 
 

@@ -8,9 +8,10 @@ from lakeloom.evaluate.leaderboard import Cell, Value
 
 
 def score(
-    model: str, task: str, metric: str, value: float | None, stderr: float | None = None, num_items: int = 0
+    dataset: str, task: str, metric: str, value: float | None, stderr: float | None = None, num_items: int = 0
 ) -> Mapping[str, Value]:
-    about: dict[str, Value] = {"model_sha": model, "model": model, "dataset": model, "scale": "demo", "seed": 1}
+    about: dict[str, Value] = {"model_sha": dataset, "model": f"{dataset}-demo-s1", "dataset": dataset}
+    about |= {"scale": "demo", "seed": 1}
     return {**about, "task": task, "metric": metric, "value": value, "stderr": stderr, "num_items": num_items}
 
 
@@ -49,6 +50,22 @@ def test_the_table_on_a_terminal_has_a_column_a_model() -> None:
     assert "clean raw" in lines[1]
     assert "bpb/raw 1.5000 \u00b1 0.0100 1.9000 \u00b1 0.0100" in lines
     assert "CORE absent absent" in lines
+
+
+def test_models_of_one_dataset_scale_and_seed_are_told_apart() -> None:
+    plain = score("raw", "copa", "accuracy", 0.5)
+    mean = {**plain, "model": "raw-demo-s1-average4", "model_sha": "b" * 64}
+    other = {**plain, "model_sha": "c" * 64}  # of another learning rate, say
+    theirs = {**plain, "model": "dclm-7b", "model_sha": "d" * 64}
+    assert leaderboard.head(leaderboard.rows([plain])) == ["dataset", "scale", "seed"]
+    assert leaderboard.head(found := leaderboard.rows([plain, mean, theirs])) == ["dataset", "scale", "seed", "model"]
+    assert [row.variant for row in found] == ["", "average4", "dclm-7b"]
+    assert leaderboard.markdown(found).splitlines()[3] == "| raw | demo | 1 | average4 | 50.0 |"
+    assert [row.variant for row in leaderboard.rows([mean, {**plain, "model_sha": "a" * 64}, other])] == [
+        "aaaaaa",
+        "average4",
+        "cccccc",
+    ]
 
 
 def test_core_decides_the_order_before_bits_do() -> None:

@@ -19,7 +19,7 @@ def score(
 ) -> Score:
     """A row of gold.scores; accuracy, unless the task says otherwise."""
     metric = {"train": "tokens", "core": "centred_accuracy"}.get(task, "accuracy")
-    about = {"model_sha": f"sha-{model}-{scale}", "model": f"{model}-{scale}", "dataset": model, "export_id": "e"}
+    about = {"model_sha": f"sha-{model}-{scale}", "model": f"{model}-{scale}-s0", "dataset": model, "export_id": "e"}
     numbers = {"value": value, "stderr": stderr, "num_items": items, "num_fewshot": 0}
     return {
         **about,

@@ -95,6 +95,10 @@ def rewrite(path: Path, change: Callable[[dict[str, object]], dict[str, object]]
         ("manifest.jsonl", {"shard": "shard_00000009"}, "shard_00000009.tar is missing"),
         ("manifest.jsonl", {"sha256": None}, r"manifest.jsonl:1: missing or of the wrong type: sha256"),
         ("dataset.json", {"num_tokens": 100}, "sums to 99 num_tokens, dataset.json says 100"),
+        ("dataset.json", {"name": "../../outside"}, "name='../../outside': letters, digits"),
+        ("dataset.json", {"name": "/etc/x"}, "name='/etc/x': letters, digits"),
+        ("dataset.json", {"name": ".."}, r"name='\.\.': letters, digits"),
+        ("dataset.json", {"tokenizer_file": "../../../id_rsa"}, "tokenizer_file='../../../id_rsa': letters, digits"),
         ("dataset.json", {"seed": "0", "eot": None}, "missing or of the wrong type: eot, seed"),
     ],
 )

@@ -1,5 +1,8 @@
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -82,3 +85,53 @@ def test_the_manifest_names_the_weights(tmp_path: Path) -> None:
     found = json.loads((folder / "manifest.json").read_text("utf-8"))
     assert found["model_sha"] == found["files"][checkpoint.WEIGHTS]["sha256"]
     assert (found["step"], found["train_id"], found["num_updates"]) == (9, "t", 7)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: [],
+        lambda found: {name: value for name, value in found.items() if name != "files"},
+        lambda found: found | {"files": {checkpoint.WEIGHTS: found["files"][checkpoint.WEIGHTS]}},
+        lambda found: found | {"files": found["files"] | {checkpoint.MOMENTS: {"sha256": 1}}},
+        lambda found: found | {"model_sha": "0" * 64},
+        lambda found: found | {"num_updates": "7"},
+    ],
+)
+def test_a_manifest_that_is_none_is_named(tmp_path: Path, change: Callable[[Any], Any]) -> None:
+    folder, _ = saved(tmp_path / "model")
+    path = folder / checkpoint.MANIFEST
+    path.write_text(json.dumps(change(json.loads(path.read_text("utf-8")))), "utf-8")
+    for read in (checkpoint.manifest, checkpoint.load, checkpoint.load_model, checkpoint.config):
+        with pytest.raises(BadInput, match=r"manifest\.json: no manifest of a model or checkpoint.*delete it"):
+            read(folder)
+
+
+def lie(folder: Path, name: str, content: bytes) -> None:
+    """Change a file, and the manifest with it."""
+    (folder / name).write_bytes(content)
+    path = folder / checkpoint.MANIFEST
+    found = json.loads(path.read_text("utf-8"))
+    found["files"][name] = {"sha256": hashlib.sha256(content).hexdigest(), "num_bytes": len(content)}
+    found["model_sha"] = found["files"][checkpoint.WEIGHTS]["sha256"]
+    path.write_text(json.dumps(found), "utf-8")
+
+
+def test_files_that_can_not_be_read_are_named(tmp_path: Path) -> None:
+    folder, _ = saved(tmp_path / "model")
+    lie(folder, checkpoint.CONFIG, (folder / checkpoint.CONFIG).read_bytes().replace(b'"dim": 8', b'"dim": 16'))
+    with pytest.raises(BadInput, match=r"model\.safetensors: not the weights of the model in config\.json"):
+        checkpoint.load_model(folder)
+    lie(folder, checkpoint.WEIGHTS, (folder / checkpoint.WEIGHTS).read_bytes()[:-9])
+    for read in (checkpoint.load, checkpoint.load_model):
+        with pytest.raises(BadInput, match=r"model\.safetensors: no readable safetensors"):
+            read(folder)
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.safetensors", "config.json", "losses.jsonl"])
+def test_a_file_with_the_name_of_one_of_the_folders_own_is_refused(tmp_path: Path, name: str) -> None:
+    folder, decoder = saved(tmp_path / "model")
+    (tmp_path / name).write_bytes(b"tokenizer")
+    with pytest.raises(ConfigError, match=f"{name} is the name of a file that a model's folder has; rename it"):
+        checkpoint.save(folder, State(decoder.state_dict(), {}, 8), {}, {}, tmp_path / name)
+    assert checkpoint.load(folder).num_updates == 7

@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lakeloom.jobs import train as jobs_train
 from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.shards import Manifest, ShardReader
 from lakeloom.train import config, journal, launch, loop
 from lakeloom.train.config import TrainConfig
+from lakeloom.train.data import Batches
 from lakeloom.train.result import TrainResult
 
 pytestmark = pytest.mark.slow
@@ -169,6 +172,21 @@ def test_nodes_that_see_other_folders_are_stopped(make_config: MakeConfig, tmp_p
     assert all(code for code, _ in found)
     assert "processes disagree on the checkpoint" in found[0][1]
     assert not list((tmp_path / "there").glob("*/manifest.json"))
+
+
+def test_a_process_that_is_alone_with_a_broken_sequence_says_so(
+    make_config: MakeConfig, make_dataset: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A token outside of the vocabulary is in the second half of the first batch: it is the second process's."""
+    sequences = np.arange(17)[None] % 8 + np.zeros((80, 1), np.int64)
+    folder = make_dataset(tmp_path / "sound", sequences, 8)
+    cfg = make_config(dataset=str(folder), nproc=2, micro_batch=1)
+    batch = Batches(ShardReader(Manifest.load(folder)), cfg.seed, 8).indices(0)
+    sequences[batch[4]] = 9
+    broken = replace(cfg, dataset=str(make_dataset(tmp_path / "broken", sequences, 8)))
+    with pytest.raises(Incomplete, match="training ended with exit code 1"):
+        launch.run(broken)
+    assert "process 1: BadInput: " in capfd.readouterr().err
 
 
 def test_a_failing_run_is_one_line_and_exit_code_1(make_config: MakeConfig, tmp_path: Path) -> None:

@@ -14,10 +14,11 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
-from lakeloom.train import checkpoint, journal, loop, plan, saves, tracking
+from lakeloom.train import checkpoint, journal, launch, loop, plan, registration, saves, tracking
 from lakeloom.train.config import TrainConfig
 from lakeloom.train.engine import Engine, Step
 from lakeloom.train.model import Decoder
+from lakeloom.train.result import TrainResult
 
 pytestmark = pytest.mark.slow
 MakeConfig = Callable[..., TrainConfig]
@@ -251,6 +252,29 @@ def test_a_model_is_a_version_that_cites_its_data(make_config: MakeConfig, tmp_p
         assert one.tags["corpus"].startswith("gold.corpus@3/")
         listed = [file.path for file in store.list_artifacts(result.run_id, "model")]
         assert listed == ["model/config.json", "model/manifest.json"]
+
+
+@pytest.mark.parametrize("run", [loop.run, launch.run])
+def test_a_run_killed_before_its_version_was_made_gets_it_when_it_is_found(
+    make_config: MakeConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    run: Callable[[TrainConfig], TrainResult],
+) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    cfg = make_config(tracking_uri=uri, registered_model="lakeloom-tiny")
+    with monkeypatch.context() as patch:
+        patch.setattr(registration, "register", lambda *_: pytest.fail("a machine that dies at the end"))
+        with pytest.raises(pytest.fail.Exception):
+            loop.run(cfg)
+    store = tracking.client(uri)
+    assert not store.search_model_versions("name='lakeloom-tiny'")
+    found = run(cfg)
+    assert run(cfg) == found
+    assert (found.status, store.get_run(found.run_id).info.status) == ("found", "FINISHED")
+    [version] = store.search_model_versions("name='lakeloom-tiny'")
+    assert (version.run_id, version.tags["model_sha"]) == (found.run_id, found.model_sha)
+    assert run(replace(cfg, tracking_uri=f"sqlite:///{tmp_path}/other.db")).status == "found"
 
 
 def test_a_diverged_run_publishes_nothing(make_config: MakeConfig, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.lakehouse.ids import Json
 from lakeloom.train import checkpoint, journal, loop, plan
 from lakeloom.train.config import TrainConfig
@@ -80,10 +80,12 @@ def test_what_does_not_fit_is_named(make_config: MakeConfig, tmp_path: Path) -> 
     base = loop.run(make_config())
     with pytest.raises(ConfigError, match=r"another shape: dim 16 there, 32 here; give the scale="):
         plan.make(make_config(start=str(base.folder), dim=32))
-    config = (base.folder / "config.json").read_text("utf-8")
-    sha = plan.make(make_config()).manifest.dataset.tokenizer_sha
-    (base.folder / "config.json").write_text(config.replace(f'"tokenizer_sha": "{sha}"', '"tokenizer_sha": "00"'))
+    config: dict[str, Json] = {**checkpoint.config(base.folder), "tokenizer_sha": "00"}
+    checkpoint.save(tmp_path / "other", checkpoint.load(base.folder), config, {"name": "other"})
     with pytest.raises(ConfigError, match=r"another tokenizer \(00\) than the dataset's"):
-        plan.make(make_config(start=str(base.folder)))
+        plan.make(make_config(start=str(tmp_path / "other")))
+    (tmp_path / "other" / "config.json").write_text("{")
+    with pytest.raises(BadInput, match=r"config\.json: size or SHA-256 differs from the manifest's"):
+        plan.make(make_config(start=str(tmp_path / "other")))
     with pytest.raises(ConfigError, match=r"no decay 'linea'; nearest: linear"):
         plan.make(make_config(decay="linea"))

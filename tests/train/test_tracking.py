@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.shards import DatasetFacts
 from lakeloom.train import tracking
 
@@ -63,6 +64,11 @@ def test_a_stopped_run_goes_on_in_the_same_run(uri: str) -> None:
     assert second.run_id == first.run_id
     assert store.get_run(first.run_id).info.status == "FINISHED"
     assert [point.step for point in store.get_metric_history(first.run_id, "loss")] == [1, 2]
+
+
+def test_a_run_that_is_in_another_store_is_named(uri: str) -> None:
+    with pytest.raises(ConfigError, match=r"MLflow run 0{32} is not in this store.*train.tracking_uri"):
+        tracking.start(uri, "train", ABOUT, "0" * 32)
 
 
 def test_the_machine_is_watched(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
