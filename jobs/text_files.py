@@ -56,7 +56,7 @@ def _tasks(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
 def _of_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
     spark.dataSource.register(WarcDataSource)
     listed = json.dumps([[file.path, file.address, file.num_bytes] for file in files])
-    rows = spark.read.format("warc").option("files", listed).load()
+    rows = spark.read.format("warc").option("files", listed).option("whole", True).load()
     line = F.coalesce("warc_offset", "offset").cast("string")
     return rows.where(F.col("kind").isin("page", "dead")).select(
         "text",

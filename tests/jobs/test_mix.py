@@ -1,5 +1,6 @@
 """Sources mixed to one dataset version: which documents, how often, in which split, and what is refused."""
 
+import gzip
 import json
 import shutil
 from collections import Counter
@@ -263,6 +264,11 @@ def test_a_source_is_known_by_what_is_in_it(lake: Lakehouse, data: Path, tmp_pat
         ("{name: a, files: DATA/table, epochs: 1}", ConfigError, "is a Delta table; say table:"),
         ("{name: a, files: TMP/tokens.json, epochs: 1}", ConfigError, "none of its 1 files is named .jsonl"),
         ("{name: a, files: TMP/shards, epochs: 1}", ConfigError, "holds a manifest.jsonl: shards of tokens"),
+        (
+            "{name: a, files: TMP/cut.jsonl.gz, epochs: 1}",
+            BadInput,
+            r"cut\.jsonl\.gz, line \d+: broken_stream: EOFError",
+        ),
         ("{name: a, files: TMP/bad.parquet, epochs: 1}", BadInput, "bad.parquet: no readable Parquet file"),
         ("{name: a, files: DATA/notes.parquet, epochs: 1}", BadInput, "no column 'text' of texts; it has body string"),
         ("{name: a, table: DATA/web, epochs: 1}", ConfigError, "source 'a': no Delta table in"),
@@ -286,6 +292,7 @@ def test_odd_sources_publish_nothing(
         (tmp_path / name / "0.jsonl").write_text(text)
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards/manifest.jsonl").write_text('{"shard": "shard_00000000", "num_sequences": 1}')
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(lines(WEB).encode())[:-40])
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     facts = {"name": "x", "dataset_url": "s3://x/", "tokenized": True, "tokenizer": "EleutherAI/gpt-neox-20b"}
     (tmp_path / "tokens.json").write_text(json.dumps(facts))
