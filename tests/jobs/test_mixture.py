@@ -1,5 +1,6 @@
 """What a mixture asks for: sources parsed and refused, epochs from weights and tokens, copies by hash."""
 
+import json
 import math
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,7 @@ from lakeloom.jobs import markers, mixture, mixture_file, shares
 from lakeloom.jobs.mixture import Limits, Source
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.pools import SourceFile
+from tests.webserver import serving
 
 KEYS = [sha256(str(number).encode()).hexdigest() for number in range(4000)]
 FREE = Limits(tokens=0, allow_repeats=True, max_epochs=100)
@@ -168,6 +170,23 @@ def test_odd_mixing_files_are_refused(config: dict[str, object], said: str) -> N
 )
 def test_keys_are_paths_as_given_and_s3_keys_without_the_bucket(place: str, path: str, key: str) -> None:
     assert markers.key_of(place, path) == key
+
+
+def test_files_of_one_key_on_several_hosts_are_all_taken(tmp_path: Path) -> None:
+    """Each by its address, where its key isn't enough; markers are looked for in the key alone."""
+    for name in ("wikipedia/pile/cc_1.jsonl", "wikipedia/pile/wikipedia.jsonl", "b/pile/cc_1.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('{"text": "a"}\n')
+    mixing = tmp_path / "mixing.yaml"
+    mixing.write_text(json.dumps(DCLM))
+    with serving(tmp_path / "wikipedia") as one, serving(tmp_path / "b") as other:
+        places = [one.address_of("pile/"), other.address_of("pile/"), one.address_of("pile/cc_1.jsonl")]
+        web, wiki = mixture_file.load(str(mixing), [], places)
+        (alone,) = mixture_file.load(str(mixing), [], places[1:2])
+    shared = sorted(server.address_of("pile/cc_1.jsonl") for server in (one, other))
+    assert [(file.path, file.address) for file in web.files] == [(address, address) for address in shared]
+    assert [file.path for file in wiki.files] == ["pile/wikipedia.jsonl"]
+    assert [file.path for file in alone.files] == ["pile/cc_1.jsonl"]
 
 
 def test_a_mixture_is_in_a_file_or_in_the_command(tmp_path: Path) -> None:
