@@ -32,7 +32,7 @@ _MAX_TASKS = 1000
 _BATCH_BYTES, _BATCH_ROWS = 16 << 20, 1000
 
 
-def identity(spark: SparkSession, files: Sequence[SourceFile]) -> list[Json]:
+def identity(spark: SparkSession, files: Sequence[SourceFile]) -> list[list[Json]]:
     """Path, size and SHA-256 of each file, by path: all bytes are read, on the executors."""
     rows = _tasks(spark, files).mapInArrow(_hashes, ddl(_HASHES))
     return [[row["path"], row["num_bytes"], row["sha256"]] for row in rows.orderBy("path").collect()]

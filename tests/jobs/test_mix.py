@@ -5,6 +5,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, mix, mix_sources, report_facts, shares, withdrawn
+from lakeloom.jobs import cli, corpora, lengths, mix, mix_sources, report_facts, shares, withdrawn
 from lakeloom.jobs.mix import MixConfig
 from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse import takedowns
@@ -25,6 +26,7 @@ from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.shards import Manifest
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tokens import Tokenizer, train_sentencepiece
+from tests.webserver import serving
 
 pytestmark = pytest.mark.spark
 
@@ -308,6 +310,74 @@ def test_a_file_that_is_gone_is_named(lake: Lakehouse) -> None:
     gone = Source("a", "files", "x", "epochs", 1.0, files=(SourceFile("x.jsonl", "/nowhere/x.jsonl", 1),))
     with pytest.raises(BadInput, match=r"source 'a': /nowhere/x\.jsonl can't be read: FileNotFoundError"):
         mix_sources.open_source(lake, gone)
+
+
+def test_what_is_counted_of_a_file_that_changes_is_not_kept(lake: Lakehouse, data: Path, tmp_path: Path) -> None:
+    path, tokenizer = tmp_path / "notes.jsonl", Tokenizer.load(data / "small.model")
+    path.write_text(lines(NOTES))
+    opened = mix_sources.open_source(lake, Source("a", "files", str(path), "epochs", 1.0))
+    path.write_text(lines(NOTES[1:]))
+    with pytest.raises(Incomplete, match=r"source 'a': file notes\.jsonl changed while it was read; nothing was"):
+        lengths.find(lake, opened, tokenizer)
+    path.unlink()
+    with pytest.raises(BadInput, match=r"source 'a': .*notes\.jsonl"):
+        mix_sources.refuse_changed(lake, opened)
+    path.write_text(lines(NOTES))
+    assert lengths.find(lake, opened, tokenizer).count() == len(NOTES)
+    assert lake.read("silver.lengths").count() == len(NOTES)
+
+
+def test_a_run_after_one_that_failed_makes_all_anew(lake: Lakehouse, data: Path) -> None:
+    """As after a run that was killed when a file had changed, which was then put back."""
+    tokenizer = Tokenizer.load(data / "small.model")
+    wiki, other = (
+        mix_sources.open_source(lake, Source("wiki", "files", str(data / name), "epochs", 1.0))
+        for name in ("wiki", "web")
+    )
+    lengths.find(lake, replace(other, source_id=wiki.source_id), tokenizer)
+    words = f"mix.sources=[{{name: wiki, files: {data}/wiki, epochs: 1}}]"
+    with pytest.raises(Incomplete, match=r"source 'wiki' gave \d+ rows to train on .* run the job again"):
+        run(lake, data, words)
+    assert lake.read("gold.corpus").isEmpty() and not lake.exists("gold.mixes")
+    report = run(lake, data, words)
+    assert corpus(lake, report) == expected(WIKI, "wiki", 1)
+    found = corpora.mixed(lake, "ours")  # what export reads
+    rows = lake.read("gold.corpus", found.source.version).where(F.col("corpus_id") == found.corpus_id)
+    assert rows.count() == len(expected(WIKI, "wiki", 1))
+
+
+class Turn(list[tuple[str, str, str | None]]):
+    """What a server was asked for: after so many requests the file is another one, of as many texts."""
+
+    def __init__(self, path: Path, after: int) -> None:
+        super().__init__()
+        self.path, self.after = path, after
+
+    def append(self, asked: tuple[str, str, str | None]) -> None:
+        super().append(asked)
+        if len(self) == self.after + 1:
+            self.path.write_text(lines([(text.upper(), url) for text, url in NOTES]))
+
+
+def test_a_file_that_changes_before_its_texts_are_read_is_in_no_mix(
+    lake: Lakehouse, data: Path, tmp_path: Path
+) -> None:
+    path, tokenizer = tmp_path / "notes.jsonl", Tokenizer.load(data / "small.model")
+    path.write_text(lines(NOTES))
+    with serving(tmp_path) as web:
+        place = web.address_of("notes.jsonl")
+        opened = mix_sources.open_source(lake, Source("a", "files", place, "epochs", 1.0))
+        num_to_open = len(web.asked)
+        lengths.find(lake, opened, tokenizer)
+        words = ("mix.holdout_share=0", f"mix.sources=[{{name: a, files: '{place}', epochs: 1}}]")
+        web.asked = Turn(path, num_to_open)
+        with pytest.raises(Incomplete, match=r"source 'a': file notes\.jsonl changed while it was read"):
+            run(lake, data, *words)
+        assert len(web.asked) > num_to_open and not lake.exists("gold.mixes")
+        assert lake.read("gold.corpus").isEmpty() and lake.read("silver.lengths").isEmpty()
+        path.write_text(lines(NOTES))
+        report = run(lake, data, *words)
+    assert {text for _, text in corpus(lake, report).values()} == {text for text, _ in NOTES}
 
 
 def test_what_was_taken_down_is_in_no_mix(lake: Lakehouse, data: Path) -> None:
