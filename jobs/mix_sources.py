@@ -18,6 +18,7 @@ from lakeloom.lakehouse import pools
 from lakeloom.lakehouse.errors import ConfigError, Incomplete, LakeloomError, raised_by_worker, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import SourceFile
+from lakeloom.lakehouse.references import PLACES
 from lakeloom.lakehouse.shards import MANIFEST
 from lakeloom.lakehouse.store import Lakehouse, newest
 from lakeloom.lakehouse.tables import TABLES
@@ -180,7 +181,7 @@ def read_reference(path: Path) -> Mapping[str, object]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is no reference JSON of DCLM's: {error}") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("dataset_url"), str) or not facts["dataset_url"]:
-        raise ConfigError(f"{path} has no dataset_url, the folder of its JSON lines")
+        raise ConfigError(f"{path} has no dataset_url, the folder of its JSON lines{_archives(facts)}")
     if facts.get("tokenized"):
         made_by = facts.get("tokenizer") or "a tokenizer that it doesn't name"
         raise ConfigError(
@@ -188,6 +189,12 @@ def read_reference(path: Path) -> Mapping[str, object]:
             "with its own tokenizer: name the reference of the texts that it was made of"
         )
     return facts
+
+
+def _archives(facts: object) -> str:
+    """What a reference without a folder has instead."""
+    found = [name for name in PLACES if isinstance(facts, dict) and facts.get(name)]
+    return f", but {found[0]}, archives of pages; lakeloom ingest takes texts out of those" if found else ""
 
 
 def _identity(kind: str, *said: Json) -> str:

@@ -281,7 +281,8 @@ def test_a_source_is_known_by_what_is_in_it(lake: Lakehouse, data: Path, tmp_pat
         ("{name: a, table: DATA/table, column: body, where: 'nn > 1', epochs: 1}", ConfigError, "source 'a': .*nn"),
         ("{name: a, dataset: webb, epochs: 1}", ConfigError, "source 'a': no dataset 'webb'"),
         ("{name: a, reference: TMP/tokens.json, epochs: 1}", ConfigError, "tokenised already, by EleutherAI/gpt-neox"),
-        ("{name: a, reference: TMP/odd.json, epochs: 1}", ConfigError, "has no dataset_url"),
+        ("{name: a, reference: TMP/odd.json, epochs: 1}", ConfigError, "has no dataset_url, the folder .* lines$"),
+        ("{name: a, reference: TMP/raw.json, epochs: 1}", ConfigError, "no dataset_url, .*, but json_path, archives"),
         ("{name: a, files: DATA/web, tokens: 1000000}", ConfigError, "are wanted: .* epochs; say mix.allow_repeats"),
         ("{name: a, files: DATA/web, epochs: 0}", Incomplete, "takes no document to train on"),
     ],
@@ -298,6 +299,7 @@ def test_odd_sources_publish_nothing(
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     facts = {"name": "x", "dataset_url": "s3://x/", "tokenized": True, "tokenizer": "EleutherAI/gpt-neox-20b"}
     (tmp_path / "tokens.json").write_text(json.dumps(facts))
+    (tmp_path / "raw.json").write_text(json.dumps({"name": "x", "tokenized": False, "json_path": "s3://x/y.json"}))
     (tmp_path / "odd.json").write_text(json.dumps({"name": "x", "dataset_url": None}))
     words = sources.replace("DATA", str(data)).replace("TMP", str(tmp_path))
     with pytest.raises(kind, match=said) as caught:
