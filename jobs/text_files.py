@@ -44,7 +44,9 @@ def documents(spark: SparkSession, files: Sequence[SourceFile], column: str) -> 
     lines = [file for file in files if file not in parquet]
     parts = [_of_lines(spark, lines)] if lines else []
     if parquet:
-        parts.append(_tasks(spark, parquet).mapInArrow(partial(_of_parquet, column), ddl(DOCUMENTS)))
+        rows = _tasks(spark, parquet).mapInArrow(partial(_of_parquet, column), ddl(DOCUMENTS))
+        # Parquet's writers may put any bytes into a string, and tokenizers end at the first that is no UTF-8.
+        parts.append(rows.withColumns({name: F.make_valid_utf8(name) for name in ("text", "url")}))
     return reduce(DataFrame.unionByName, parts)
 
 

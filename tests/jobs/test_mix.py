@@ -308,6 +308,21 @@ def test_odd_sources_publish_nothing(
     assert not lake.exists("gold.corpus") and not lake.exists("gold.mixes")
 
 
+def test_bytes_that_are_no_utf8_are_repaired_as_in_tables(lake: Lakehouse, data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "odd.parquet"
+    odd = pa.array([b"a\xffb", b"\xed\xa0\x80", "é".encode(), b"\xe2\x82", None], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": odd, "url": odd}), path)
+    lake.spark.read.parquet(str(path)).write.format("delta").save(str(tmp_path / "table"))
+    places = {"files": path, "table": tmp_path / "table"}
+    found = [
+        mix_sources.open_source(lake, Source("a", kind, str(place), "epochs", 1.0)) for kind, place in places.items()
+    ]
+    texts = [sorted(row["text"] or "" for row in one.documents.select("text").collect()) for one in found]
+    assert texts[0] == texts[1] and "a\ufffdb" in texts[0] and "é" in texts[0]
+    counted = lengths.find(lake, found[0], Tokenizer.load(data / "small.model"))
+    assert counted.where("error is null").count() == 4
+
+
 def test_a_file_that_is_gone_is_named(lake: Lakehouse) -> None:
     gone = Source("a", "files", "x", "epochs", 1.0, files=(SourceFile("x.jsonl", "/nowhere/x.jsonl", 1),))
     with pytest.raises(BadInput, match=r"source 'a': /nowhere/x\.jsonl can't be read: FileNotFoundError"):
