@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,7 +17,7 @@ import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, corpora, lengths, mix, mix_sources, report_facts, shares, withdrawn
+from lakeloom.jobs import cli, corpora, lengths, mix, mix_sources, report_facts, withdrawn
 from lakeloom.jobs.mix import MixConfig
 from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse import takedowns
@@ -104,7 +105,8 @@ def expected(documents: Docs, name: str, epochs: float) -> dict[str, tuple[str, 
         place = sha256(f"{sha256(text.encode()).hexdigest()}/{url}".encode()).hexdigest()[:32]
         place = f"{place}/{seen[place]}"
         seen[place.partition("/")[0]] += 1
-        times = shares.copies(sha256(f"mix/0/{name}/{place}".encode()).hexdigest(), epochs)
+        drawn = int(sha256(f"mix/0/{name}/{place}".encode()).hexdigest()[:13], 16) / 2**52
+        times = math.floor(epochs) + (drawn < epochs - math.floor(epochs))
         for copy in range(min(times, 1) if is_held(text) else times):
             doc_id = sha256(f"mixed/{name}/{place}/{copy}".encode()).hexdigest()[:32]
             found[doc_id] = ("holdout" if is_held(text) else "train", text)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.sql import SparkSession
 
 from lakeloom.jobs import markers, mixture, mixture_file, shares
 from lakeloom.jobs.mixture import Limits, Source
@@ -24,18 +25,18 @@ def by(amount: str, **values: float) -> list[Source]:
     return [Source(name, "files", f"./{name}", amount, value) for name, value in values.items()]
 
 
-@given(st.floats(0, 8), st.floats(0, 8), st.integers(0, 3999))
-def test_more_epochs_take_every_document_at_least_as_often(one: float, other: float, nth: int) -> None:
-    few, many = sorted((one, other))
-    assert shares.copies(KEYS[nth], few) <= shares.copies(KEYS[nth], many)
-
-
-@given(st.floats(0, 8))
-def test_copies_are_dclms_and_their_sum_is_within_chance(epochs: float) -> None:
-    found = [shares.copies(key, epochs) for key in KEYS]
-    assert set(found) <= ({0} if epochs == 0 else {math.ceil(epochs) - 1, math.ceil(epochs)})
-    part = epochs - math.floor(epochs)
-    assert abs(sum(found) - epochs * len(KEYS)) <= 5 * math.sqrt(len(KEYS) * part * (1 - part)) + 1
+@pytest.mark.spark
+def test_copies_are_dclms_and_more_epochs_take_every_document_at_least_as_often(spark: SparkSession) -> None:
+    wanted = [0, 1e-9, 0.2, 0.5, 0.999, 1, 1.3, 2.09, 2.25, 7.5, 8]
+    keys = spark.createDataFrame([(key,) for key in KEYS], "key STRING")
+    rows = keys.select("key", *(shares.num_copies("key", epochs).alias(str(epochs)) for epochs in wanted)).collect()
+    assert all(list(row[1:]) == sorted(row[1:]) for row in rows)
+    for epochs in wanted:
+        whole, part = math.floor(epochs), epochs - math.floor(epochs)
+        drawn = {row["key"]: int(row["key"][:13], 16) / 2**52 for row in rows}
+        assert all(row[str(epochs)] == whole + (drawn[row["key"]] < part) for row in rows)
+        number = sum(row[str(epochs)] for row in rows)
+        assert abs(number - epochs * len(KEYS)) <= 5 * math.sqrt(len(KEYS) * part * (1 - part)) + 1
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**12), st.integers(1, 1000)), min_size=1, max_size=6))
