@@ -84,7 +84,22 @@ def loader(folder: Path, form: Form, shards: Sequence[Shard], vocab_size: int) -
 
     num = sum(shard.num_sequences for shard in shards)
     facts = DatasetFacts(
-        "bench", "", "", "", "", "", "", "", vocab_size, 0, form.seq_len, num, num * form.seq_len, 0, "", 0
+        name="bench",
+        export_id="",
+        corpus_id="",
+        recipe="",
+        recipe_hash="",
+        pool="",
+        tokenizer_sha="",
+        tokenizer_file="",
+        vocab_size=vocab_size,
+        eot=0,
+        seq_len=form.seq_len,
+        num_sequences=num,
+        num_tokens=num * form.seq_len,
+        seed=0,
+        source_table="",
+        source_version=0,
     )
     batches = Batches(ShardReader(Manifest(folder, facts, tuple(shards))), _SEED, _BATCH)
     for index in range(0, num, _SHARD):  # opens every shard

@@ -14,7 +14,7 @@ import numpy as np
 from pyspark.sql import SparkSession
 
 from lakeloom.lakehouse import foreign, names
-from lakeloom.lakehouse.errors import ConfigError, Incomplete, LakeloomError, unknown
+from lakeloom.lakehouse.errors import ConfigError, Incomplete, unknown
 from lakeloom.lakehouse.foreign import ForeignShard
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.members import EXTS, Form, Tokens
@@ -114,7 +114,7 @@ def _import(plan: _Plan) -> None:
             raise Incomplete(f"{promised} tokens are promised, {seen.num_tokens} were read, {num_tokens} written")
         counts = Accounting(num_tokens - seen.num_pads, 0, seen.num_ends, seen.num_pads)
         publish(aside, plan.folder, _facts(plan, written), counts, written)
-    except LakeloomError:
+    except BaseException:  # a full disk, or a hand: the folder would stay until this import is tried again
         shutil.rmtree(aside, ignore_errors=True)
         raise
 

@@ -13,7 +13,9 @@ import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from lakeloom.jobs import mix_sources
 from lakeloom.jobs.mix_sources import Opened
+from lakeloom.lakehouse.errors import BadInput, Incomplete
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tokens import Tokenizer, loaded
@@ -29,14 +31,28 @@ _HEX = 32  # digits of a hash that are kept
 
 
 def find(lake: Lakehouse, opened: Opened, tokenizer: Tokenizer) -> DataFrame:
-    """Rows of this source and tokenizer; counted now, if they were not before."""
+    """Rows of this source and tokenizer; counted now, if they were not before.
+
+    What was counted while the source's files changed goes again: others would take it for what they were.
+    """
     about = {"source_id": opened.source_id, "tokenizer_sha": tokenizer.sha}
     txn = f"lengths/{opened.source_id}/{tokenizer.sha}"
-    if lake.commit(TABLE, txn) is None:
-        rows = _counted(opened.documents, tokenizer).withColumn("nth", _nth())
-        lake.append(rows.withColumns({name: F.lit(value) for name, value in about.items()}), TABLE, txn=txn)
     ours = (F.col("source_id") == opened.source_id) & (F.col("tokenizer_sha") == tokenizer.sha)
+    if lake.commit(TABLE, txn) is None or lake.read(TABLE).where(ours).isEmpty():
+        rows = _counted(opened.documents, tokenizer).withColumn("nth", _nth())
+        named = rows.withColumns({name: F.lit(value) for name, value in about.items()})
+        lake.append(named, TABLE, txn=txn, ours=ours)
+        try:
+            mix_sources.refuse_changed(lake, opened)
+        except (BadInput, Incomplete):
+            forget(lake, opened)
+            raise
     return lake.read(TABLE).where(ours)
+
+
+def forget(lake: Lakehouse, opened: Opened) -> None:
+    """Remove what was counted of this source: it is counted again when it is asked for."""
+    lake.remove(TABLE, F.col("source_id") == opened.source_id)
 
 
 def identified(documents: DataFrame, *, has_equals: bool) -> DataFrame:

@@ -4,7 +4,9 @@
 that its key has in it, else to UNKNOWN. Where DCLM repeats sequences f times, documents are, by their hash.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from lakeloom.jobs.mixture import Source, number
@@ -31,7 +33,7 @@ def key_of(place: str, path: str) -> str:
 
 
 def sources(config: Mapping[str, object], files: Sequence[SourceFile], where: str) -> tuple[Source, ...]:
-    """The sources that have files, in the order of the YAML; a file's path is its key."""
+    """The sources that have files, in the order of the YAML; a file's path is its key, where no other has it."""
     for name in config:
         if name not in _KEYS:
             raise unknown("key", str(name), _KEYS, where)
@@ -56,8 +58,14 @@ def sources(config: Mapping[str, object], files: Sequence[SourceFile], where: st
             )
         if members:
             f = number(frequencies[name], f"{where}: the frequency of {name}")
-            made.append(Source(name, "files", _place(members), "epochs", f, files=tuple(members)))
+            made.append(Source(name, "files", _place(members), "epochs", f, files=_told_apart(members)))
     return tuple(made)
+
+
+def _told_apart(members: Sequence[SourceFile]) -> tuple[SourceFile, ...]:
+    """Files of one key, from several buckets or hosts, by their addresses."""
+    number = Counter(file.path for file in members)
+    return tuple(replace(file, path=file.address) if number[file.path] > 1 else file for file in members)
 
 
 def _place(members: Sequence[SourceFile]) -> str:

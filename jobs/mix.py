@@ -21,7 +21,7 @@ from lakeloom.jobs.mix_decisions import Part, Rule, Stock, Taken
 from lakeloom.jobs.mix_sources import Opened
 from lakeloom.jobs.mixture import Limits
 from lakeloom.lakehouse import names
-from lakeloom.lakehouse.errors import ConfigError, Incomplete
+from lakeloom.lakehouse.errors import BadInput, ConfigError, Incomplete
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import PoolConfig
 from lakeloom.lakehouse.report import Report
@@ -114,8 +114,8 @@ def _publish(lake: Lakehouse, cfg: MixConfig, opened: Sequence[Opened], tokenize
     ]
     about = {"corpus_id": corpus_id, "dataset": cfg.dataset, "dedup_id": None}
     texts = reduce(DataFrame.unionByName, rows).withColumns({name: F.lit(value) for name, value in about.items()})
-    commit = lake.append(texts, _CORPUS, txn=f"mix/{corpus_id}")
-    _check(lake, commit, corpus_id, taken)
+    commit = lake.append(texts, _CORPUS, txn=f"mix/{corpus_id}", ours=F.col("corpus_id") == corpus_id)
+    _check(lake, commit, corpus_id, parts, taken)
     made = [_row(cfg, part, stock[part.name], taken[part.name], epochs[part.name]) for part in parts]
     lake.append(_rows(lake, made, corpus_id, tokenizer), _MIXES, txn=f"mix/{corpus_id}")
 
@@ -134,15 +134,28 @@ def _refuse_empty(part: Part, stock: Stock) -> None:
         )
 
 
-def _check(lake: Lakehouse, commit: Commit, corpus_id: str, taken: Mapping[str, Taken]) -> None:
-    """What was written is what was decided; else its rows go, and nothing is published."""
-    ours = F.col("corpus_id") == corpus_id
-    rows = lake.read(_CORPUS, commit.version).where(ours).groupBy("source", "split").agg(F.count("*").alias("n"))
+def _check(lake: Lakehouse, commit: Commit, corpus_id: str, parts: Sequence[Part], taken: Mapping[str, Taken]) -> None:
+    """What was written is what was decided, of sources that are as they were; else it goes, and nothing is published.
+
+    What it was decided by goes, too: whichever of the two is wrong, the next run makes both anew.
+    """
+    try:
+        _compare(lake.read(_CORPUS, commit.version).where(F.col("corpus_id") == corpus_id), taken)
+        for part in parts:
+            mix_sources.refuse_changed(lake, part.opened)
+    except (BadInput, Incomplete):
+        lake.remove(_CORPUS, F.col("corpus_id") == corpus_id)
+        for part in parts:
+            lengths.forget(lake, part.opened)
+        raise
+
+
+def _compare(written: DataFrame, taken: Mapping[str, Taken]) -> None:
+    rows = written.groupBy("source", "split").agg(F.count("*").alias("n"))
     found = {(row["source"], row["split"]): int(row["n"]) for row in rows.collect()}
     for name, one in taken.items():
         wrote = (found.get((name, choose.TRAIN), 0), found.get((name, choose.HOLDOUT), 0))
         if wrote != (one.num_rows, one.num_holdout):
-            lake.remove(_CORPUS, ours)
             raise Incomplete(
                 f"source {name!r} gave {wrote[0]} rows to train on and {wrote[1]} held out, counted {one.num_rows} "
                 f"and {one.num_holdout}: it changed meanwhile; nothing was published, run the job again"

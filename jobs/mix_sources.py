@@ -1,7 +1,8 @@
 """The sources of a mixture, opened: the documents of each, and an identity that changes when they do."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from lakeloom.jobs import corpora, text_files, withdrawn
 from lakeloom.jobs.documents import sums_of_ids
 from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse import pools
-from lakeloom.lakehouse.errors import ConfigError, LakeloomError, raised_by_worker, unknown
+from lakeloom.lakehouse.errors import ConfigError, Incomplete, LakeloomError, raised_by_worker, unknown
 from lakeloom.lakehouse.ids import Json, identity
 from lakeloom.lakehouse.pools import SourceFile
+from lakeloom.lakehouse.references import PLACES
 from lakeloom.lakehouse.shards import MANIFEST
 from lakeloom.lakehouse.store import Lakehouse, newest
 from lakeloom.lakehouse.tables import TABLES
@@ -33,13 +35,31 @@ class Opened:
     documents: DataFrame
     version: int | None = None
     reference: str | None = None  # JSON of what a DCLM reference says of itself
+    files: tuple[SourceFile, ...] = ()  # none of a table, which stays as it was at its version
+    hashes: Sequence[Json] = ()  # text_files.identity of the files
 
 
 def open_source(lake: Lakehouse, source: Source) -> Opened:
     """Find the source and read what identifies it. ConfigError names the source and what is wrong with it."""
     kinds = {"dataset": _dataset, "table": _table, "files": _files, "reference": _reference}
-    try:
+    with _named(source):
         return _allowed(lake, kinds[source.kind](lake, source))
+
+
+def refuse_changed(lake: Lakehouse, opened: Opened) -> None:
+    """Incomplete where the source's files are others than when it was opened: what was read since may be of either."""
+    with _named(opened.source):
+        now = text_files.identity(lake.spark, opened.files) if opened.files else []
+        for before, after in zip(opened.hashes, now, strict=True):
+            if before != after:
+                raise Incomplete(f"file {after[0]} changed while it was read; nothing was published, run the job again")
+
+
+@contextmanager
+def _named(source: Source) -> Iterator[None]:
+    """Errors of ours, with the source's name; what else Spark says of a source is a ConfigError."""
+    try:
+        yield
     except LakeloomError as error:
         raise type(error)(f"source {source.name!r}: {error}") from error
     except PySparkException as error:  # an executor's, or on a cluster elsewhere that of a wrong name
@@ -140,7 +160,7 @@ def _listed(lake: Lakehouse, place: str) -> tuple[SourceFile, ...]:
 def _opened(lake: Lakehouse, source: Source, files: tuple[SourceFile, ...]) -> Opened:
     said = text_files.identity(lake.spark, files)
     documents = text_files.documents(lake.spark, files, source.column)
-    return Opened(source, _identity("files", source.column, said), documents)
+    return Opened(source, _identity("files", source.column, list(said)), documents, files=files, hashes=said)
 
 
 def _reference(lake: Lakehouse, source: Source) -> Opened:
@@ -161,7 +181,7 @@ def read_reference(path: Path) -> Mapping[str, object]:
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} is no reference JSON of DCLM's: {error}") from error
     if not isinstance(facts, dict) or not isinstance(facts.get("dataset_url"), str) or not facts["dataset_url"]:
-        raise ConfigError(f"{path} has no dataset_url, the folder of its JSON lines")
+        raise ConfigError(f"{path} has no dataset_url, the folder of its JSON lines{_archives(facts)}")
     if facts.get("tokenized"):
         made_by = facts.get("tokenizer") or "a tokenizer that it doesn't name"
         raise ConfigError(
@@ -169,6 +189,12 @@ def read_reference(path: Path) -> Mapping[str, object]:
             "with its own tokenizer: name the reference of the texts that it was made of"
         )
     return facts
+
+
+def _archives(facts: object) -> str:
+    """What a reference without a folder has instead."""
+    found = [name for name in PLACES if isinstance(facts, dict) and facts.get(name)]
+    return f", but {found[0]}, archives of pages; lakeloom ingest takes texts out of those" if found else ""
 
 
 def _identity(kind: str, *said: Json) -> str:

@@ -24,8 +24,8 @@ def load(file: str, rows: Sequence[object], inputs: Sequence[str]) -> tuple[Sour
     if markers.is_mixing(config):
         if not inputs:
             raise ConfigError(f"{file} is a mixing YAML of DCLM's, which names no files; say mix.inputs=[folder,...]")
-        listed = {found.path: found for place in inputs for found in _keyed(place)}
-        return markers.sources(config, [listed[path] for path in sorted(listed)], file)
+        listed = {found.address: found for place in inputs for found in _keyed(place)}
+        return markers.sources(config, sorted(listed.values(), key=lambda one: (one.path, one.address)), file)
     for key in config:
         if key != "sources":
             raise unknown("key", str(key), ("sources", "sampling_frequencies"), file)

@@ -28,7 +28,7 @@ class Measured:
     page_bytes: int  # of text
     num_kept: int
     kept_bytes: int
-    duplicate_share: float  # of the kept documents; 0 where dedup was not run
+    duplicate_share: float  # of the kept documents' bytes; 0 where dedup was not run
     is_deduplicated: bool
     tokens_a_byte: float  # of kept text, EOT of each document included
     token_bytes: int  # of a token in a shard
@@ -50,7 +50,7 @@ def measure(
     num_kept, kept_bytes = _texts(kept)
     if not kept_bytes:
         raise ConfigError(f"recipe {recipe.name!r} keeps no text of pool {pool!r}: there is nothing to plan with")
-    removed = _removed(lake, dedup_cfg)
+    removed = _removed(lake, dedup_cfg, kept)
     chosen = Tokenizer.load(fit_tokenizer.find(lake, pool, tokenizer))
     return Measured(
         archive_bytes=archives,
@@ -58,7 +58,7 @@ def measure(
         page_bytes=page_bytes,
         num_kept=num_kept,
         kept_bytes=kept_bytes,
-        duplicate_share=(removed or 0) / num_kept,
+        duplicate_share=(removed or 0) / kept_bytes,
         is_deduplicated=removed is not None,
         tokens_a_byte=_tokens_a_byte(kept, chosen, sample),
         token_bytes=np.dtype(chosen.dtype).itemsize,
@@ -78,15 +78,18 @@ def _texts(rows: DataFrame) -> tuple[int, int]:
     return (int(row["n"]), int(row["bytes"] or 0)) if row else (0, 0)
 
 
-def _removed(lake: Lakehouse, cfg: DedupConfig) -> int | None:
-    """Documents that dedup takes out, by the clusters that there are; None where it has not been run."""
+def _removed(lake: Lakehouse, cfg: DedupConfig, kept: DataFrame) -> int | None:
+    """Bytes of these documents that dedup takes out, by the clusters that there are; None where it has not been run.
+
+    Clusters are of all pools that dedup was run with, so most that they take out may be other pools'.
+    """
     if not cfg.methods:
         return 0
     try:
         _, clusters = dedup.published(lake, cfg)
     except ConfigError:
         return None
-    return clusters.where(~F.col("is_representative")).count()
+    return _texts(kept.join(clusters.where(~F.col("is_representative")), "doc_id", how="left_semi"))[1]
 
 
 def _tokens_a_byte(kept: DataFrame, tokenizer: Tokenizer, sample: int) -> float:

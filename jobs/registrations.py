@@ -187,16 +187,15 @@ def _registration(kind: str, reference: Row, sha: str, path: Path | None, about:
 
 def foreign(path: Path) -> Registration:
     """A reference JSON of DCLM's; one without a uuid gets one of its content. BadInput where it is none."""
-    reference = references.load(path)
-    kind, sha = references.kind_of(reference, str(path)), content_sha(reference)
+    reference, where = references.load(path), str(path)
+    kind, sha = references.kind_of(reference, where), content_sha(reference)
     name = reference.get("name") or reference.get("model_name") or path.stem
-    row: Row = {"uuid": reference.get("uuid") or uuid_of(kind, sha), "name": str(name), "origin": "dclm"}
+    uuid = references.text_of(reference, "uuid", where) or uuid_of(kind, sha)
+    row: Row = {"uuid": uuid, "name": str(name), "origin": "dclm", "seed": references.seed_of(reference, where)}
     manifest = Path(str(reference.get("manifest_url") or ""))
     is_here = kind == "datasets" and manifest.is_file()
     row |= {"content_sha": file_sha(manifest) if is_here else sha, "path": str(manifest) if is_here else None}
-    row |= {"reference": json.dumps(reference, ensure_ascii=False), "code_commit": reference.get("dcnlp_commit_hash")}
+    row["reference"] = json.dumps(reference, ensure_ascii=False)
+    row["code_commit"] = references.text_of(reference, "dcnlp_commit_hash", where)
     links = {"models": ("dataset_uuid",), "evaluations": ("model_uuid",)}.get(kind, ())
-    row |= {link: reference.get(link) for link in links}
-    parameters = reference.get("hyperparameters")
-    seed = parameters.get("seed") if isinstance(parameters, dict) else reference.get("seed")
-    return Registration(kind, {**row, "seed": seed if isinstance(seed, int) else None})
+    return Registration(kind, row | {link: references.text_of(reference, link, where) for link in links})

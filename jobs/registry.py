@@ -182,24 +182,36 @@ def _flat(row: Row) -> Row:
 
 def _import(lake: Lakehouse, _cfg: RegistryConfig, words: Sequence[str]) -> Report:
     """Reference JSONs, or folders of them, to rows; each uuid once. BadInput where one is registered otherwise."""
-    paths = [path for word in words for path in _json_files(Path(word))]
+    paths = [path for word in words for path in _json_files(Path(word), "*.json")]
     if not paths:
         raise ConfigError("lakeloom registry import needs JSON files of DCLM's exp_data, or folders of them")
-    given = {(one.kind, one.row["uuid"]): one for one in map(registrations.foreign, paths)}
-    known = {(kind, row["uuid"]): row for kind in KINDS for row in _rows(lake, kind)}
-    for key, one in given.items():
-        if key in known and json.loads(str(known[key]["reference"])) != json.loads(str(one.row["reference"])):
+    known = {(kind, row["uuid"]): (row, "registered") for kind in KINDS for row in _rows(lake, kind)}
+    new: list[Registration] = []
+    for path in paths:
+        one = registrations.foreign(path)
+        other, where = known.setdefault((one.kind, one.row["uuid"]), (one.row, str(path)))
+        if other is one.row:
+            new.append(one)
+        elif json.loads(str(other["reference"])) != json.loads(str(one.row["reference"])):
             raise BadInput(
-                f"{one.kind} {one.row['name']!r}: uuid {key[1]} is registered with another content; nothing done"
+                f"{path}: {one.kind} {one.row['name']!r}: its uuid {one.row['uuid']} is there with another content "
+                f"({where}); nothing done"
             )
-    number = _append(lake, [one for key, one in given.items() if key not in known])
-    return Report("registry", len(paths), number, len(paths) - number, facts={"imported": number})
+    number = _append(lake, new)
+    facts: dict[str, str | int | float] = {"imported": number}
+    return Report("registry", len(paths), number, len(paths) - number, facts=facts, notes=_left_out(words))
 
 
-def _json_files(path: Path) -> list[Path]:
+def _json_files(path: Path, pattern: str) -> list[Path]:
     if not path.exists():
         raise ConfigError(f"lakeloom registry import: no file or folder {path}")
-    return sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    return sorted(path.rglob(pattern)) if path.is_dir() else [path]
+
+
+def _left_out(words: Sequence[str]) -> tuple[str, ...]:
+    """DCLM packs the references that list millions of archives: too much for a row."""
+    packed = [path for word in words if Path(word).is_dir() for path in _json_files(Path(word), "*.json.gz")]
+    return tuple(f"{path} was left out: it is packed; unpack it to import it" for path in packed)
 
 
 def _export(lake: Lakehouse, cfg: RegistryConfig, words: Sequence[str]) -> Report:

@@ -20,21 +20,10 @@ def ends_below(key: str, share: float) -> bool:
 
 
 def num_copies(key: str, epochs: float) -> Column:
-    """How many times rows are taken, by a column of hashes in hex; `copies` is the same of one."""
-    whole, part = _split(epochs)
-    return F.lit(whole) + (F.conv(F.substring(key, 1, _DIGITS), 16, 10).cast("long") < part).cast("int")
+    """How many times rows are taken, by a column of hashes in hex: DCLM's do_sample, by a hash and not by chance.
 
-
-def copies(key: str, epochs: float) -> int:
-    """DCLM's do_sample by a hash, not by chance: ceil(f) - 1 times, and once more with the probability that is left.
-
-    Of two numbers of epochs the larger takes every row at least as often: what 0.2 takes is among what 0.5 takes.
+    All whole epochs, and once more with the probability that is left. Of two numbers of epochs the larger takes every
+    row at least as often: what 0.2 takes is among what 0.5 takes.
     """
-    whole, part = _split(epochs)
-    return whole + (int(key[:_DIGITS], 16) < part)
-
-
-def _split(epochs: float) -> tuple[int, int]:
-    """Copies of every row, and the bound of the hash's first bits below which a row has one more."""
     whole, part = divmod(round(epochs * 2.0**_BITS), 1 << _BITS)
-    return whole, part
+    return F.lit(whole) + (F.conv(F.substring(key, 1, _DIGITS), 16, 10).cast("long") < part).cast("int")

@@ -32,7 +32,7 @@ _MAX_TASKS = 1000
 _BATCH_BYTES, _BATCH_ROWS = 16 << 20, 1000
 
 
-def identity(spark: SparkSession, files: Sequence[SourceFile]) -> list[Json]:
+def identity(spark: SparkSession, files: Sequence[SourceFile]) -> list[list[Json]]:
     """Path, size and SHA-256 of each file, by path: all bytes are read, on the executors."""
     rows = _tasks(spark, files).mapInArrow(_hashes, ddl(_HASHES))
     return [[row["path"], row["num_bytes"], row["sha256"]] for row in rows.orderBy("path").collect()]
@@ -44,7 +44,9 @@ def documents(spark: SparkSession, files: Sequence[SourceFile], column: str) -> 
     lines = [file for file in files if file not in parquet]
     parts = [_of_lines(spark, lines)] if lines else []
     if parquet:
-        parts.append(_tasks(spark, parquet).mapInArrow(partial(_of_parquet, column), ddl(DOCUMENTS)))
+        rows = _tasks(spark, parquet).mapInArrow(partial(_of_parquet, column), ddl(DOCUMENTS))
+        # Parquet's writers may put any bytes into a string, and tokenizers end at the first that is no UTF-8.
+        parts.append(rows.withColumns({name: F.make_valid_utf8(name) for name in ("text", "url")}))
     return reduce(DataFrame.unionByName, parts)
 
 
@@ -56,7 +58,7 @@ def _tasks(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
 def _of_lines(spark: SparkSession, files: Sequence[SourceFile]) -> DataFrame:
     spark.dataSource.register(WarcDataSource)
     listed = json.dumps([[file.path, file.address, file.num_bytes] for file in files])
-    rows = spark.read.format("warc").option("files", listed).load()
+    rows = spark.read.format("warc").option("files", listed).option("whole", True).load()
     line = F.coalesce("warc_offset", "offset").cast("string")
     return rows.where(F.col("kind").isin("page", "dead")).select(
         "text",

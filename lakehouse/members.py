@@ -28,6 +28,8 @@ EXTS = (BIN, JSON)
 _DCLM_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}\.json\.gz")
 DIGITS = 12  # bytes of JSON that an id takes at most: ten digits, a comma and a blank
 
+# What tarfile lets through of headers with sizes and numbers that can't be, or with too many before a member.
+_TARFILES = (tarfile.TarError, ValueError, OSError, OverflowError, EOFError, RecursionError)
 BLOCK = tarfile.BLOCKSIZE
 # Where name, size and checksum stand in a header (POSIX ustar), one without them, and what it adds to the checksum.
 _NAME, _SIZE, _CHECK = slice(0, 100), slice(124, 135), slice(148, 154)
@@ -135,9 +137,13 @@ def foreign_places(path: Path) -> Iterator[tuple[str, int, int]]:
 def _members(path: Path) -> Iterator[tarfile.TarInfo]:
     try:
         with tarfile.open(path, "r:") as tar:
-            yield from tar
-    except tarfile.TarError as error:
-        raise BadInput(f"{path}: no readable tar: {error}") from error
+            for one in tar:
+                if one.size < 0 or one.issparse():  # tarfile takes both for regular files
+                    kind = "sparse" if one.issparse() else f"of {one.size} bytes"
+                    raise BadInput(f"{path}: member {one.name!r} is {kind}; refused")
+                yield one
+    except _TARFILES as error:
+        raise BadInput(f"{path}: no readable tar: {type(error).__name__}: {error}") from error
 
 
 def tokens(content: bytes, form: Form, where: str) -> Tokens:

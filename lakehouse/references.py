@@ -24,7 +24,11 @@ REQUIRED = (
 )  # fmt: skip
 OPTIONAL = ("uuid", "creation_date", "tokenizer", "data_key", "note", "mirrors")
 _NAMESPACE = UUID("6c616b65-6c6f-5f6d-8000-646174617365")  # of uuids made from content; RFC 9562, version 5
+_SHOWN = 60  # characters of a wrong value
 _DATE = "%Y_%m_%d-%H_%M_%S"
+
+
+PLACES = ("dataset_url", "dataset_urls", "json_path")  # of a raw source: a folder, archives, or a list of them
 
 
 @dataclass(frozen=True)
@@ -34,10 +38,19 @@ class Kind:
     table: str
     folder: str
     keys: tuple[str, ...]
+    one_of: tuple[str, ...] = ()
+
+    def has(self, reference: Reference) -> bool:
+        """Whether a JSON has these keys."""
+        return all(key in reference for key in self.keys) and any(key in reference for key in self.one_of or self.keys)
+
+    def __str__(self) -> str:
+        either = f" and one of {', '.join(self.one_of)}" if self.one_of else ""
+        return ", ".join(self.keys) + either
 
 
 KINDS = {
-    "sources": Kind("gold.sources", "datasets/raw_sources", ("name", "dataset_url", "tokenized")),
+    "sources": Kind("gold.sources", "datasets/raw_sources", ("name", "tokenized"), PLACES),
     "datasets": Kind("gold.datasets", "datasets/tokenized", REQUIRED),
     "models": Kind("gold.models", "models", ("name", "dataset_uuid", "hyperparameters", "checkpoint_url")),
     "evaluations": Kind("gold.evaluations", "evals", ("model", "eval_metrics")),
@@ -50,9 +63,9 @@ def kind_of(reference: Reference, where: str) -> str:
         check_tokenized(reference, where)
         return "datasets"
     for name, kind in KINDS.items():
-        if name != "datasets" and all(key in reference for key in kind.keys):
+        if name != "datasets" and kind.has(reference):
             return name
-    expected = "; ".join(f"{name}: {', '.join(kind.keys)}" for name, kind in KINDS.items())
+    expected = "; ".join(f"{name}: {kind}" for name, kind in KINDS.items())
     raise BadInput(f"{where}: no reference JSON of DCLM's; each kind has these keys: {expected}")
 
 
@@ -74,14 +87,34 @@ def check_tokenized(reference: Reference, where: str) -> None:
 
 
 def load(path: Path) -> dict[str, Json]:
-    """A reference JSON; BadInput where it is no JSON object."""
+    """A reference JSON; BadInput where it is no JSON object, or has what no table can hold."""
     try:
         found: object = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError) as error:
+        json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"{path}: no text: half of a surrogate pair, {error.object[error.start]!a}") from error
+    except (OSError, ValueError, RecursionError) as error:
         raise BadInput(f"{path}: not JSON: {error}") from error
     if not isinstance(found, dict):
         raise BadInput(f"{path}: expected a JSON object")
     return cast("dict[str, Json]", found)
+
+
+def text_of(reference: Reference, key: str, where: str) -> str | None:
+    """A uuid or a hash; BadInput where it is no text."""
+    found = reference.get(key)
+    if found is None or isinstance(found, str):
+        return found
+    raise BadInput(f"{where}: {key} is {json.dumps(found)[:_SHOWN]}; expected a string")
+
+
+def seed_of(reference: Reference, where: str) -> int | None:
+    """The seed, a model's among its hyperparameters; BadInput where it is no whole number of 64 bits."""
+    parameters = reference.get("hyperparameters")
+    found = parameters.get("seed") if isinstance(parameters, dict) else reference.get("seed")
+    if found is None or (type(found) is int and -(1 << 63) <= found < 1 << 63):
+        return found
+    raise BadInput(f"{where}: seed is {json.dumps(found)[:_SHOWN]}; expected a whole number of 64 bits")
 
 
 def dump(reference: Reference) -> str:

@@ -5,7 +5,7 @@ The kinds of rows are those of rows.py.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -16,13 +16,14 @@ from pyspark.sql.datasource import DataSource, DataSourceReader, InputPartition
 from pyspark.sql.types import StructType
 
 from lakeloom.lakehouse import guard, ledger
-from lakeloom.lakehouse.errors import ConfigError
+from lakeloom.lakehouse.errors import BadInput, ConfigError
 from lakeloom.lakehouse.ids import identity
 from lakeloom.lakehouse.reader import Task
 from lakeloom.lakehouse.rows import SCHEMA
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.warc import Limits
 
+_LOST = ("broken_stream", "unreadable")  # errors after which no more of a file is read
 _UNKNOWN_BYTES = 1_000_000_000  # a remote file of unknown size is taken for a Common Crawl archive
 
 
@@ -35,7 +36,8 @@ class FilePack(InputPartition):
 
 class WarcDataSource(DataSource):
     """`warc`. Options: path, or files (a JSON list of [path, address, bytes]); pool, partition_bytes, min_partitions,
-    max_record_bytes, timeout_s, keep_html, keep_rights; ledger: a folder for the rows that are no pages.
+    max_record_bytes, timeout_s, keep_html, keep_rights; ledger: a folder for the rows that are no pages; whole: true
+    ends the reading with a BadInput where a file can't be read to its end.
     """
 
     @classmethod
@@ -59,6 +61,7 @@ class WarcReader(DataSourceReader):
         self.min_partitions = int(options.get("min_partitions", 2))
         self.timeout_s = float(options.get("timeout_s", 20))
         self.ledger = options.get("ledger", "")
+        self.whole = options.get("whole", "false").lower() == "true"
         self.limits = Limits(
             max_bytes=int(options.get("max_record_bytes", Limits.max_bytes)),
             keep_html=options.get("keep_html", "false").lower() == "true",
@@ -71,6 +74,8 @@ class WarcReader(DataSourceReader):
     def read(self, partition: InputPartition) -> Iterator[pa.RecordBatch]:
         assert isinstance(partition, FilePack)  # noqa: S101 (Spark gives back what partitions() made)
         found = guard.batches(Task(self.pool, list(partition.files), self.limits, self.timeout_s))
+        if self.whole:
+            found = _unbroken(found, {path: address for path, address, _ in partition.files})
         if not self.ledger:
             yield from found
             return
@@ -80,6 +85,19 @@ class WarcReader(DataSourceReader):
                 is_page = pc.equal(batch["kind"], "page")
                 others.write_batch(batch.filter(pc.invert(is_page)))
                 yield batch.filter(is_page)
+
+
+def _unbroken(batches: Iterator[pa.RecordBatch], addresses: Mapping[str, str]) -> Iterator[pa.RecordBatch]:
+    """The same batches; BadInput at the first row which says that the rest of a file, or all of it, is lost."""
+    for batch in batches:
+        is_lost = pc.or_(pc.equal(batch["stage"], "open"), pc.is_in(batch["error"], pa.array(_LOST)))
+        for row in batch.filter(pc.and_(pc.equal(batch["kind"], "dead"), is_lost)).to_pylist():
+            line = "" if row["offset"] is None else f", line {row['offset'] + 1}"
+            raise BadInput(
+                f"{addresses[row['path']]}{line}: {row['error']}: {row['detail']}; the file must be whole, and packed "
+                "as its name says"
+            )
+        yield batch
 
 
 def _files(options: dict[str, str]) -> list[tuple[str, str, int]]:

@@ -142,14 +142,26 @@ class Lakehouse:
         """Number of the newest commit, or of the one that the table is pinned to."""
         return self._pins[name] if name in self._pins else newest(self.delta(name))
 
-    def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "", since: int | None = None) -> Commit:
+    def append(
+        self,
+        rows: DataFrame,
+        name: str,
+        *,
+        txn: str,
+        run: str = "",
+        since: int | None = None,
+        ours: Column | None = None,
+    ) -> Commit:
         """Append once: a transaction name that is in the table's log already writes nothing.
 
         `run` tells which of several that tried the transaction the commit is of (its `txn` is then txn/run). Commits
-        after version `since` are new (by default after the newest; to look it up costs a quarter of a second).
+        after version `since` are new (by default after the newest; to look it up costs a quarter of a second). `ours`
+        is the transaction's rows: where they were removed, it is written again.
         """
         before = self.ensure(name) if since is None else since
-        self.write(rows, name, txn=f"{txn}/{run}" if run else txn, chain=txn)
+        is_removed = ours is not None and self.read(name).where(ours).isEmpty()
+        link = len(self._commits(name, txn)) if is_removed else 0
+        self.write(rows, name, txn=f"{txn}/{run}" if run else txn, chain=txn, link=link)
         found = self.commit(name, txn)
         if found is None:  # the log entry is older than the table's log retention
             return Commit(name, before, 0, is_new=False, txn=txn)
@@ -235,18 +247,19 @@ class Lakehouse:
                 self.spark.conf.set(key, value)
 
     def commit(self, name: str, txn: str) -> Commit | None:
-        """The commit that carries this transaction name, or a run's of it, if there is one."""
+        """The newest commit that carries this transaction name, or a run's of it, if there is one."""
+        return max(self._commits(name, txn), key=lambda one: one.version, default=None)
+
+    def _commits(self, name: str, txn: str) -> list[Commit]:
+        """More than one only where the rows of others were removed."""
         if not self.exists(name):
-            return None
+            return []
         carried = F.col("userMetadata")
         log_entries = self.delta(name).history().where((carried == txn) | carried.startswith(f"{txn}/"))
         # The log is a local relation: without an order or a limit Spark answers from it without starting a job.
         number = F.col("operationMetrics")["numOutputRows"].alias("n")
         rows = log_entries.select("version", number, carried.alias("txn")).collect()
-        if not rows:
-            return None
-        first = min(rows, key=lambda row: int(row["version"]))
-        return Commit(name, int(first["version"]), int(first["n"] or 0), is_new=False, txn=first["txn"])
+        return [Commit(name, int(row["version"]), int(row["n"] or 0), is_new=False, txn=row["txn"]) for row in rows]
 
     def ensure(self, name: str) -> int:
         """Number of the newest commit of the table, which is made if it isn't there."""

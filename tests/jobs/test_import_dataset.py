@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -107,6 +108,12 @@ def with_link(folder: Path) -> None:
         file.addfile(one)
 
 
+def with_negative_size(folder: Path) -> None:
+    one = tarfile.TarInfo("00000002_00000000_x.json.gz")
+    one.size = -512
+    first(folder).write_bytes(one.tobuf(tarfile.GNU_FORMAT) + bytes(tarfile.RECORDSIZE))
+
+
 def with_line(line: str) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         (folder / "manifest.jsonl").write_text(line)
@@ -124,6 +131,7 @@ NAME = "00000002_00000003_x.json.gz"
         (with_member("../../evil.json.gz", SOUND), "member '../../evil.json.gz' is no sequence of DCLM's"),
         (with_member("a.pkl", b"\x80\x04N."), "member 'a.pkl' is no sequence"),
         (with_link, "is no file but a link"),
+        (with_negative_size, "is of -512 bytes; refused"),
         (with_member(NAME, b"\x80\x04N."), f"member '{NAME}': no JSON list in gzip"),
         (with_member(NAME, gzip.compress(b"[1, 2, 3]")), "3 tokens, expected 7"),
         (with_member(NAME, gzip.compress(b"[1, 2, 3, 4, 5, 6, 7.5]")), "not a list of whole numbers"),
@@ -146,6 +154,18 @@ def test_what_is_no_dataset_is_refused_and_nothing_published(
         imported(dclm, tokenizer)
     shards = dclm.parent / "lake" / "shards"
     assert not shards.exists() or list(shards.iterdir()) == []
+
+
+def test_what_ends_an_import_leaves_no_folder_aside(
+    dclm: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        imported(dclm, tokenizer)
+    assert list((dclm.parent / "lake" / "shards").iterdir()) == []
 
 
 def test_counts_must_be_the_manifests(dclm: Path, tokenizer: Path) -> None:

@@ -4,6 +4,7 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pyspark.sql import DataFrame
@@ -166,9 +167,9 @@ def test_a_run_whose_batch_another_finishes_ends_with_a_line(lake: Lakehouse, fo
     """The other takes the batch's folder away while this one's tasks write there."""
 
     class Late(Lakehouse):
-        def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "", since: int | None = None) -> Commit:
+        def append(self, rows: DataFrame, name: str, **how: Any) -> Commit:
             shutil.rmtree(self.folder("staging"))
-            return super().append(rows, name, txn=txn, run=run, since=since)
+            return super().append(rows, name, **how)
 
     cfg = config(lake, folder)
     files = list(ingest._by_id(cfg, cfg.pool).values())
@@ -274,9 +275,9 @@ def test_a_row_that_is_lost_on_its_way_stops_the_batch(lake: Lakehouse, folder: 
     """The commit's count of rows must be that of the readers: here a page went between the two."""
 
     class Losing(Lakehouse):
-        def append(self, rows: DataFrame, name: str, *, txn: str, run: str = "", since: int | None = None) -> Commit:
+        def append(self, rows: DataFrame, name: str, **how: Any) -> Commit:
             kept = rows.where("url <> 'https://loom.example/3'") if name == "bronze.pages" else rows
-            return super().append(kept, name, txn=txn, run=run, since=since)
+            return super().append(kept, name, **how)
 
     files = [SourceFile(path.name, str(path), path.stat().st_size) for path in sorted(folder.iterdir())]
     lake.spark.dataSource.register(WarcDataSource)

@@ -1,9 +1,12 @@
 """Sources mixed to one dataset version: which documents, how often, in which split, and what is refused."""
 
+import gzip
 import json
+import math
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, mix, mix_sources, report_facts, shares, withdrawn
+from lakeloom.jobs import cli, corpora, lengths, mix, mix_sources, report_facts, withdrawn
 from lakeloom.jobs.mix import MixConfig
 from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse import takedowns
@@ -24,6 +27,7 @@ from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.shards import Manifest
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tokens import Tokenizer, train_sentencepiece
+from tests.webserver import serving
 
 pytestmark = pytest.mark.spark
 
@@ -101,7 +105,8 @@ def expected(documents: Docs, name: str, epochs: float) -> dict[str, tuple[str, 
         place = sha256(f"{sha256(text.encode()).hexdigest()}/{url}".encode()).hexdigest()[:32]
         place = f"{place}/{seen[place]}"
         seen[place.partition("/")[0]] += 1
-        times = shares.copies(sha256(f"mix/0/{name}/{place}".encode()).hexdigest(), epochs)
+        drawn = int(sha256(f"mix/0/{name}/{place}".encode()).hexdigest()[:13], 16) / 2**52
+        times = math.floor(epochs) + (drawn < epochs - math.floor(epochs))
         for copy in range(min(times, 1) if is_held(text) else times):
             doc_id = sha256(f"mixed/{name}/{place}/{copy}".encode()).hexdigest()[:32]
             found[doc_id] = ("holdout" if is_held(text) else "train", text)
@@ -263,6 +268,11 @@ def test_a_source_is_known_by_what_is_in_it(lake: Lakehouse, data: Path, tmp_pat
         ("{name: a, files: DATA/table, epochs: 1}", ConfigError, "is a Delta table; say table:"),
         ("{name: a, files: TMP/tokens.json, epochs: 1}", ConfigError, "none of its 1 files is named .jsonl"),
         ("{name: a, files: TMP/shards, epochs: 1}", ConfigError, "holds a manifest.jsonl: shards of tokens"),
+        (
+            "{name: a, files: TMP/cut.jsonl.gz, epochs: 1}",
+            BadInput,
+            r"cut\.jsonl\.gz, line \d+: broken_stream: EOFError",
+        ),
         ("{name: a, files: TMP/bad.parquet, epochs: 1}", BadInput, "bad.parquet: no readable Parquet file"),
         ("{name: a, files: DATA/notes.parquet, epochs: 1}", BadInput, "no column 'text' of texts; it has body string"),
         ("{name: a, table: DATA/web, epochs: 1}", ConfigError, "source 'a': no Delta table in"),
@@ -273,7 +283,8 @@ def test_a_source_is_known_by_what_is_in_it(lake: Lakehouse, data: Path, tmp_pat
         ("{name: a, table: DATA/table, column: body, where: 'nn > 1', epochs: 1}", ConfigError, "source 'a': .*nn"),
         ("{name: a, dataset: webb, epochs: 1}", ConfigError, "source 'a': no dataset 'webb'"),
         ("{name: a, reference: TMP/tokens.json, epochs: 1}", ConfigError, "tokenised already, by EleutherAI/gpt-neox"),
-        ("{name: a, reference: TMP/odd.json, epochs: 1}", ConfigError, "has no dataset_url"),
+        ("{name: a, reference: TMP/odd.json, epochs: 1}", ConfigError, "has no dataset_url, the folder .* lines$"),
+        ("{name: a, reference: TMP/raw.json, epochs: 1}", ConfigError, "no dataset_url, .*, but json_path, archives"),
         ("{name: a, files: DATA/web, tokens: 1000000}", ConfigError, "are wanted: .* epochs; say mix.allow_repeats"),
         ("{name: a, files: DATA/web, epochs: 0}", Incomplete, "takes no document to train on"),
     ],
@@ -286,9 +297,11 @@ def test_odd_sources_publish_nothing(
         (tmp_path / name / "0.jsonl").write_text(text)
     (tmp_path / "shards").mkdir()
     (tmp_path / "shards/manifest.jsonl").write_text('{"shard": "shard_00000000", "num_sequences": 1}')
+    (tmp_path / "cut.jsonl.gz").write_bytes(gzip.compress(lines(WEB).encode())[:-40])
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     facts = {"name": "x", "dataset_url": "s3://x/", "tokenized": True, "tokenizer": "EleutherAI/gpt-neox-20b"}
     (tmp_path / "tokens.json").write_text(json.dumps(facts))
+    (tmp_path / "raw.json").write_text(json.dumps({"name": "x", "tokenized": False, "json_path": "s3://x/y.json"}))
     (tmp_path / "odd.json").write_text(json.dumps({"name": "x", "dataset_url": None}))
     words = sources.replace("DATA", str(data)).replace("TMP", str(tmp_path))
     with pytest.raises(kind, match=said) as caught:
@@ -297,10 +310,93 @@ def test_odd_sources_publish_nothing(
     assert not lake.exists("gold.corpus") and not lake.exists("gold.mixes")
 
 
+def test_bytes_that_are_no_utf8_are_repaired_as_in_tables(lake: Lakehouse, data: Path, tmp_path: Path) -> None:
+    path = tmp_path / "odd.parquet"
+    odd = pa.array([b"a\xffb", b"\xed\xa0\x80", "é".encode(), b"\xe2\x82", None], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"text": odd, "url": odd}), path)
+    lake.spark.read.parquet(str(path)).write.format("delta").save(str(tmp_path / "table"))
+    places = {"files": path, "table": tmp_path / "table"}
+    found = [
+        mix_sources.open_source(lake, Source("a", kind, str(place), "epochs", 1.0)) for kind, place in places.items()
+    ]
+    texts = [sorted(row["text"] or "" for row in one.documents.select("text").collect()) for one in found]
+    assert texts[0] == texts[1] and "a\ufffdb" in texts[0] and "é" in texts[0]
+    counted = lengths.find(lake, found[0], Tokenizer.load(data / "small.model"))
+    assert counted.where("error is null").count() == 4
+
+
 def test_a_file_that_is_gone_is_named(lake: Lakehouse) -> None:
     gone = Source("a", "files", "x", "epochs", 1.0, files=(SourceFile("x.jsonl", "/nowhere/x.jsonl", 1),))
     with pytest.raises(BadInput, match=r"source 'a': /nowhere/x\.jsonl can't be read: FileNotFoundError"):
         mix_sources.open_source(lake, gone)
+
+
+def test_what_is_counted_of_a_file_that_changes_is_not_kept(lake: Lakehouse, data: Path, tmp_path: Path) -> None:
+    path, tokenizer = tmp_path / "notes.jsonl", Tokenizer.load(data / "small.model")
+    path.write_text(lines(NOTES))
+    opened = mix_sources.open_source(lake, Source("a", "files", str(path), "epochs", 1.0))
+    path.write_text(lines(NOTES[1:]))
+    with pytest.raises(Incomplete, match=r"source 'a': file notes\.jsonl changed while it was read; nothing was"):
+        lengths.find(lake, opened, tokenizer)
+    path.unlink()
+    with pytest.raises(BadInput, match=r"source 'a': .*notes\.jsonl"):
+        mix_sources.refuse_changed(lake, opened)
+    path.write_text(lines(NOTES))
+    assert lengths.find(lake, opened, tokenizer).count() == len(NOTES)
+    assert lake.read("silver.lengths").count() == len(NOTES)
+
+
+def test_a_run_after_one_that_failed_makes_all_anew(lake: Lakehouse, data: Path) -> None:
+    """As after a run that was killed when a file had changed, which was then put back."""
+    tokenizer = Tokenizer.load(data / "small.model")
+    wiki, other = (
+        mix_sources.open_source(lake, Source("wiki", "files", str(data / name), "epochs", 1.0))
+        for name in ("wiki", "web")
+    )
+    lengths.find(lake, replace(other, source_id=wiki.source_id), tokenizer)
+    words = f"mix.sources=[{{name: wiki, files: {data}/wiki, epochs: 1}}]"
+    with pytest.raises(Incomplete, match=r"source 'wiki' gave \d+ rows to train on .* run the job again"):
+        run(lake, data, words)
+    assert lake.read("gold.corpus").isEmpty() and not lake.exists("gold.mixes")
+    report = run(lake, data, words)
+    assert corpus(lake, report) == expected(WIKI, "wiki", 1)
+    found = corpora.mixed(lake, "ours")  # what export reads
+    rows = lake.read("gold.corpus", found.source.version).where(F.col("corpus_id") == found.corpus_id)
+    assert rows.count() == len(expected(WIKI, "wiki", 1))
+
+
+class Turn(list[tuple[str, str, str | None]]):
+    """What a server was asked for: after so many requests the file is another one, of as many texts."""
+
+    def __init__(self, path: Path, after: int) -> None:
+        super().__init__()
+        self.path, self.after = path, after
+
+    def append(self, asked: tuple[str, str, str | None]) -> None:
+        super().append(asked)
+        if len(self) == self.after + 1:
+            self.path.write_text(lines([(text.upper(), url) for text, url in NOTES]))
+
+
+def test_a_file_that_changes_before_its_texts_are_read_is_in_no_mix(
+    lake: Lakehouse, data: Path, tmp_path: Path
+) -> None:
+    path, tokenizer = tmp_path / "notes.jsonl", Tokenizer.load(data / "small.model")
+    path.write_text(lines(NOTES))
+    with serving(tmp_path) as web:
+        place = web.address_of("notes.jsonl")
+        opened = mix_sources.open_source(lake, Source("a", "files", place, "epochs", 1.0))
+        num_to_open = len(web.asked)
+        lengths.find(lake, opened, tokenizer)
+        words = ("mix.holdout_share=0", f"mix.sources=[{{name: a, files: '{place}', epochs: 1}}]")
+        web.asked = Turn(path, num_to_open)
+        with pytest.raises(Incomplete, match=r"source 'a': file notes\.jsonl changed while it was read"):
+            run(lake, data, *words)
+        assert len(web.asked) > num_to_open and not lake.exists("gold.mixes")
+        assert lake.read("gold.corpus").isEmpty() and lake.read("silver.lengths").isEmpty()
+        path.write_text(lines(NOTES))
+        report = run(lake, data, *words)
+    assert {text for _, text in corpus(lake, report).values()} == {text for text, _ in NOTES}
 
 
 def test_what_was_taken_down_is_in_no_mix(lake: Lakehouse, data: Path) -> None:

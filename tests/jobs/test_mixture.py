@@ -1,5 +1,6 @@
 """What a mixture asks for: sources parsed and refused, epochs from weights and tokens, copies by hash."""
 
+import json
 import math
 from hashlib import sha256
 from pathlib import Path
@@ -7,11 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark.sql import SparkSession
 
 from lakeloom.jobs import markers, mixture, mixture_file, shares
 from lakeloom.jobs.mixture import Limits, Source
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.pools import SourceFile
+from tests.webserver import serving
 
 KEYS = [sha256(str(number).encode()).hexdigest() for number in range(4000)]
 FREE = Limits(tokens=0, allow_repeats=True, max_epochs=100)
@@ -22,18 +25,18 @@ def by(amount: str, **values: float) -> list[Source]:
     return [Source(name, "files", f"./{name}", amount, value) for name, value in values.items()]
 
 
-@given(st.floats(0, 8), st.floats(0, 8), st.integers(0, 3999))
-def test_more_epochs_take_every_document_at_least_as_often(one: float, other: float, nth: int) -> None:
-    few, many = sorted((one, other))
-    assert shares.copies(KEYS[nth], few) <= shares.copies(KEYS[nth], many)
-
-
-@given(st.floats(0, 8))
-def test_copies_are_dclms_and_their_sum_is_within_chance(epochs: float) -> None:
-    found = [shares.copies(key, epochs) for key in KEYS]
-    assert set(found) <= ({0} if epochs == 0 else {math.ceil(epochs) - 1, math.ceil(epochs)})
-    part = epochs - math.floor(epochs)
-    assert abs(sum(found) - epochs * len(KEYS)) <= 5 * math.sqrt(len(KEYS) * part * (1 - part)) + 1
+@pytest.mark.spark
+def test_copies_are_dclms_and_more_epochs_take_every_document_at_least_as_often(spark: SparkSession) -> None:
+    wanted = [0, 1e-9, 0.2, 0.5, 0.999, 1, 1.3, 2.09, 2.25, 7.5, 8]
+    keys = spark.createDataFrame([(key,) for key in KEYS], "key STRING")
+    rows = keys.select("key", *(shares.num_copies("key", epochs).alias(str(epochs)) for epochs in wanted)).collect()
+    assert all(list(row[1:]) == sorted(row[1:]) for row in rows)
+    for epochs in wanted:
+        whole, part = math.floor(epochs), epochs - math.floor(epochs)
+        drawn = {row["key"]: int(row["key"][:13], 16) / 2**52 for row in rows}
+        assert all(row[str(epochs)] == whole + (drawn[row["key"]] < part) for row in rows)
+        number = sum(row[str(epochs)] for row in rows)
+        assert abs(number - epochs * len(KEYS)) <= 5 * math.sqrt(len(KEYS) * part * (1 - part)) + 1
 
 
 @given(st.lists(st.tuples(st.integers(1, 10**12), st.integers(1, 1000)), min_size=1, max_size=6))
@@ -168,6 +171,23 @@ def test_odd_mixing_files_are_refused(config: dict[str, object], said: str) -> N
 )
 def test_keys_are_paths_as_given_and_s3_keys_without_the_bucket(place: str, path: str, key: str) -> None:
     assert markers.key_of(place, path) == key
+
+
+def test_files_of_one_key_on_several_hosts_are_all_taken(tmp_path: Path) -> None:
+    """Each by its address, where its key isn't enough; markers are looked for in the key alone."""
+    for name in ("wikipedia/pile/cc_1.jsonl", "wikipedia/pile/wikipedia.jsonl", "b/pile/cc_1.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text('{"text": "a"}\n')
+    mixing = tmp_path / "mixing.yaml"
+    mixing.write_text(json.dumps(DCLM))
+    with serving(tmp_path / "wikipedia") as one, serving(tmp_path / "b") as other:
+        places = [one.address_of("pile/"), other.address_of("pile/"), one.address_of("pile/cc_1.jsonl")]
+        web, wiki = mixture_file.load(str(mixing), [], places)
+        (alone,) = mixture_file.load(str(mixing), [], places[1:2])
+    shared = sorted(server.address_of("pile/cc_1.jsonl") for server in (one, other))
+    assert [(file.path, file.address) for file in web.files] == [(address, address) for address in shared]
+    assert [file.path for file in wiki.files] == ["pile/wikipedia.jsonl"]
+    assert [file.path for file in alone.files] == ["pile/cc_1.jsonl"]
 
 
 def test_a_mixture_is_in_a_file_or_in_the_command(tmp_path: Path) -> None:

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from lakeloom.jobs import cli, plan, plan_measures
+from lakeloom.jobs import cli, dedup, plan, plan_measures
 from lakeloom.jobs.plan import PlanConfig
 from lakeloom.jobs.plan_measures import Measured
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.session import ddl
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.lakehouse.tables import table
-from lakeloom.lakehouse.tokens import Tokenizer
+from lakeloom.lakehouse.tokens import Tokenizer, TokenizerConfig
 from lakeloom.train.config import ScaleConfig
 from tests.jobs.test_dedup import config as dedup_config
 from tests.jobs.test_dedup import filled, page
@@ -123,6 +123,23 @@ def test_a_small_lakehouse_is_measured(spark: SparkSession, lake: Lakehouse, tok
     assert {"test", "400m_1x", "7b_2x"} <= {str(row[0]) for row in every.rows}
     assert report.notes[0].startswith("the pool is too small for test: it gives ")
     assert "dedup has not been run" in report.notes[1]
+
+
+@pytest.mark.spark
+def test_duplicates_in_other_pools_are_not_this_pools(
+    spark: SparkSession, lake: Lakehouse, tokenizer: Tokenizer
+) -> None:
+    """One row of 10 bytes goes of p, and six of the other pool: more rows than p has."""
+    own = [page("d0", "a" * 10), page("d1", "b" * 20), page("d2", "a" * 10)]
+    others = [page(f"e{number}", "b" * 20, pool="other", batch_id="more") for number in range(6)]
+    filled(lake, [*own, *others])
+    cfg = dedup_config(lake.cfg.root, with_pools=["other"], methods=["text"], keep="smallest_id", max_removed_share=1.0)
+    assert dedup.run(spark, cfg).dropped == 7
+    for name in ("bronze.pages", "bronze.files"):
+        lake.append(spark.createDataFrame([], ddl(table(name).schema)), name, txn=name)
+    chosen = TokenizerConfig("file", str(tokenizer.path), 0, 0, 0)
+    found = plan_measures.measure(lake, "p", cfg.recipe, cfg, chosen, 1000)
+    assert (found.num_kept, found.kept_bytes, found.duplicate_share) == (3, 40, 10 / 40)
 
 
 def test_a_pool_that_is_large_enough_says_so() -> None:

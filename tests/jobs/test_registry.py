@@ -1,5 +1,6 @@
 """What the lakehouse made is registered by itself; DCLM's references go in and come out; what changed is told."""
 
+import gzip
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from lakeloom.jobs import cli, registry
+from lakeloom.jobs import cli, registrations, registry
 from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.registry import RegistryConfig
 from lakeloom.lakehouse import ids, references
@@ -17,7 +18,7 @@ from lakeloom.lakehouse.report import Report
 from lakeloom.lakehouse.shards import Manifest
 from lakeloom.lakehouse.store import Lakehouse
 from tests.jobs.planted import write_evaluation
-from tests.lakehouse.test_references import EVALUATION, MODEL, RAW, TOKENIZED
+from tests.lakehouse.test_references import ADDRESSES, EVALUATION, LISTED, MODEL, RAW, TOKENIZED
 
 
 def config(lake: Lakehouse, *words: str, **changes: Any) -> RegistryConfig:
@@ -75,27 +76,57 @@ def test_what_was_made_is_registered_and_a_change_is_told(
 def test_references_of_dclm_go_in_and_come_out_as_they_were(
     spark: SparkSession, lake: Lakehouse, tmp_path: Path
 ) -> None:
-    given = {"datasets/tokenized/a": TOKENIZED, "datasets/raw_sources/b": RAW, "models/c": MODEL, "evals/d": EVALUATION}
+    raw = {f"datasets/raw_sources/{one['name']}": one for one in (RAW, ADDRESSES, LISTED)}
+    given = {"datasets/tokenized/a": TOKENIZED, **raw, "models/c": MODEL, "evals/d": EVALUATION}
     for name, reference in given.items():
         path = tmp_path / "exp_data" / f"{name}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(references.dump(reference))
+    (tmp_path / "exp_data/datasets/raw_sources/large.json.gz").write_bytes(gzip.compress(b"{}"))
     first = registry.run(spark, config(lake, "import", str(tmp_path / "exp_data")))
     again = registry.run(spark, config(lake, "import", str(tmp_path / "exp_data")))
-    assert (first.rows_in, first.rows_out, again.rows_out, again.dropped) == (4, 4, 0, 4)
+    assert (first.rows_in, first.rows_out, again.rows_out, again.dropped) == (6, 6, 0, 6)
+    assert [note.rpartition("/")[2] for note in first.notes] == [
+        "large.json.gz was left out: it is packed; unpack it to import it"
+    ]
     registry.run(spark, config(lake, "export", str(tmp_path / "out")))
-    written = {
-        path.parent.relative_to(tmp_path / "out"): json.loads(path.read_text())
+    written = [
+        (str(path.parent.relative_to(tmp_path / "out")), json.loads(path.read_text()))
         for path in (tmp_path / "out").rglob("*.json")
-    }
-    assert written == {Path(name).parent: reference for name, reference in given.items()}
+    ]
+    expected = [(str(Path(name).parent), reference) for name, reference in given.items()]
+    assert sorted(written, key=str) == sorted(expected, key=str)
     found = registry.run(spark, config(lake, "query", "models", "hyperparameters.params>=1B", "failed=False"))
     assert [row[:2] for row in found.sheets[0].rows] == [(MODEL["name"], MODEL["uuid"])]
     assert fields(registry.run(spark, config(lake, "show", str(TOKENIZED["uuid"]))))["state"] == "not here"
     other = tmp_path / "other.json"
     other.write_text(references.dump(MODEL | {"failed": True}))
-    with pytest.raises(BadInput, match="is registered with another content"):
+    with pytest.raises(BadInput, match=r"other\.json: models .* is there with another content \(registered\)"):
         registry.run(spark, config(lake, "import", str(other)))
+    for name, seed in (("first", 1), ("second", 2)):
+        (tmp_path / f"{name}.json").write_text(references.dump(ADDRESSES | {"uuid": "new", "seed": seed}))
+    twins = [str(tmp_path / f"{name}.json") for name in ("first", "second")]
+    with pytest.raises(BadInput, match=r"second\.json: sources 'cc_sample': its uuid new is .* \(.*first\.json\)"):
+        registry.run(spark, config(lake, "import", *twins))
+    assert lake.read("gold.sources").count() == 3
     for words, said in ((("lst",), "no verb 'lst'; nearest: list"), (("show", "nothing"), "no name, uuid or content")):
         with pytest.raises(ConfigError, match=said):
             registry.run(spark, config(lake, *words))
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"uuid": 7}, "uuid is 7; expected a string"),
+        ({"dcnlp_commit_hash": ["a"]}, r'dcnlp_commit_hash is \["a"\]; expected a string'),
+        ({"seed": 2**70}, r"seed is 1180591620717411303424; expected a whole number of 64 bits"),
+        ({"seed": "42"}, 'seed is "42"; expected a whole number'),
+    ],
+)
+def test_values_that_no_row_holds_are_named(tmp_path: Path, changes: dict[str, Any], said: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(references.dump(ADDRESSES | changes))
+    with pytest.raises(BadInput, match=rf"x\.json: {said}"):
+        registrations.foreign(path)
+    path.write_text(references.dump(ADDRESSES))
+    assert registrations.foreign(path).row["seed"] == 42

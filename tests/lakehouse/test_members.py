@@ -111,6 +111,39 @@ def test_a_tar_that_ends_early_is_refused(tmp_path: Path) -> None:
         list(members.foreign_places(path))
 
 
+def block(kind: bytes, size: int, **facts: object) -> bytes:
+    """A header; GNU's form has negative sizes, too."""
+    return member(type=kind, size=size, **facts).tobuf(tarfile.GNU_FORMAT)
+
+
+def sparse(version: int, content: bytes) -> bytes:
+    names = {"GNU.sparse.major": "1", "GNU.sparse.minor": "0"} if version else {"GNU.sparse.map": "0,5"}
+    one = member(pax_headers=names, size=len(content))
+    return one.tobuf(tarfile.PAX_FORMAT) + content.ljust(tarfile.BLOCKSIZE, b"\0")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (block(tarfile.REGTYPE, -512), "is of -512 bytes; refused"),
+        (block(tarfile.REGTYPE, -(1 << 70)), "is of -1180591620717411303424 bytes; refused"),
+        (block(tarfile.XHDTYPE, -512), "no readable tar: "),
+        (block(tarfile.XGLTYPE, -512), "no readable tar: "),
+        (block(tarfile.GNUTYPE_LONGNAME, -1), "no readable tar: "),
+        (sparse(1, b"abc\n"), "no readable tar: ValueError"),
+        (sparse(1, b"1\n0\n5\n"), "is sparse; refused"),
+        (sparse(0, b"12345"), "is sparse; refused"),
+        (block(tarfile.XHDTYPE, 0) * 2000 + block(tarfile.REGTYPE, 0), "no readable tar: RecursionError"),
+    ],
+    ids=["size", "large", "pax", "global pax", "longname", "no map", "sparse 1.0", "sparse 0.1", "2,000 headers"],
+)
+def test_headers_that_tarfile_believes_are_refused(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "a.tar"
+    path.write_bytes(content + bytes(tarfile.RECORDSIZE))
+    with pytest.raises(BadInput, match=said):
+        list(members.foreign_places(path))
+
+
 @settings(deadline=None, max_examples=20)
 @given(number=st.integers(0, 30), seq_len=st.integers(1, 700), dtype=DTYPE)
 def test_members_are_where_tarfile_finds_them(

@@ -48,11 +48,34 @@ EVALUATION: dict[str, Json] = {
     "model_uuid": MODEL["uuid"],
 }
 RAW: dict[str, Json] = {"uuid": "u", "name": "c4", "dataset_url": "s3://b/c4/", "tokenized": False, "data_key": "zst"}
+# Sources that are archives, not a folder of texts: by their addresses, or by a file that lists them.
+ADDRESSES: dict[str, Json] = {
+    "uuid": "3f0c",
+    "name": "cc_sample",
+    "sources": "paths.txt.gz",
+    "tokenized": False,
+    "seed": 42,
+    "dataset_urls": ["s3://crawl/a.warc.gz", "s3://crawl/b.warc.gz"],
+}
+LISTED: dict[str, Json] = {
+    "uuid": "3f0d",
+    "name": "cc_part_1",
+    "sources": "paths.txt.gz",
+    "tokenized": False,
+    "json_path": "s3://lists/part_1.json.gz",
+}
 
 
 @pytest.mark.parametrize(
     ("reference", "kind"),
-    [(TOKENIZED, "datasets"), (MODEL, "models"), (EVALUATION, "evaluations"), (RAW, "sources")],
+    [
+        (TOKENIZED, "datasets"),
+        (MODEL, "models"),
+        (EVALUATION, "evaluations"),
+        (RAW, "sources"),
+        (ADDRESSES, "sources"),
+        (LISTED, "sources"),
+    ],
 )
 def test_kinds_are_told_apart(reference: dict[str, Json], kind: str, tmp_path: Path) -> None:
     assert references.kind_of(reference, "x.json") == kind
@@ -67,6 +90,7 @@ def test_kinds_are_told_apart(reference: dict[str, Json], kind: str, tmp_path: P
         ({**TOKENIZED, "sha256": "x"}, "keys that DCLM's trainer refuses: sha256"),
         ({key: value for key, value in TOKENIZED.items() if key != "size"}, "a tokenised reference with no size"),
         ({"name": "x"}, "no reference JSON of DCLM's"),
+        ({"name": "x", "tokenized": False}, "sources: name, tokenized and one of dataset_url, dataset_urls, json_path"),
     ],
 )
 def test_what_the_trainer_refuses_is_refused(reference: dict[str, Json], said: str) -> None:
@@ -97,3 +121,9 @@ def test_a_file_that_is_no_json_is_named(tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text(content)
         with pytest.raises(BadInput, match=r"x\.json: (not JSON|expected a JSON object)"):
             references.load(tmp_path / "x.json")
+
+
+def test_a_text_that_no_table_holds_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text('{"name": "a\\ud800"}')
+    with pytest.raises(BadInput, match=r"x\.json: no text: half of a surrogate pair, '\\ud800'"):
+        references.load(tmp_path / "x.json")

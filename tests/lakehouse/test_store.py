@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 
 from lakeloom.lakehouse import store
 from lakeloom.lakehouse.errors import ConfigError, Conflict
 from lakeloom.lakehouse.session import ddl, sql_type
-from lakeloom.lakehouse.store import Lakehouse
+from lakeloom.lakehouse.store import Commit, Lakehouse
 from lakeloom.lakehouse.tables import TABLES, Table
 
 pytestmark = pytest.mark.spark
@@ -48,6 +49,21 @@ def test_a_commit_tells_which_run_made_it(lake: Lakehouse) -> None:
     assert (first.txn, again.txn, other.txn) == ("one/r1", "one/r1", "on/r3")
     assert (first.is_new, again.is_new, other.is_new) == (True, False, True)
     assert lake.read("silver.signatures").count() == 2
+
+
+def test_what_was_removed_is_written_again_where_that_is_asked_for(lake: Lakehouse) -> None:
+    table, ours = "silver.signatures", F.col("doc_id") == "a"
+
+    def written(name: str) -> Commit:
+        return lake.append(rows(lake, name), table, txn="one", ours=ours)
+
+    assert [written("a").is_new, written("a").is_new] == [True, False]
+    for _ in range(2):
+        lake.remove(table, ours)
+        assert not lake.append(rows(lake, "a"), table, txn="one").is_new
+        again = written("a")
+        assert again.is_new and again == replace(lake.commit(table, "one") or again, is_new=True)
+        assert lake.read(table, again.version).where(ours).count() == 1
 
 
 def test_a_transaction_is_remembered_behind_later_ones(lake: Lakehouse) -> None:
