@@ -139,9 +139,9 @@ def _erase_found(lake: Lakehouse, name: str, rows: DataFrame) -> int:
 
 
 def _vacuum(lake: Lakehouse) -> None:
-    """Delete the files of all old versions of these tables, and what killed jobs left beside them."""
+    """Delete the files of all old versions of these tables, and what killed jobs left in and beside them."""
     for name in (*_tables(lake), *(name for name in (_PAIRS, _DEAD, "gold.shards") if lake.exists(name))):
-        if citations.has_old_files(lake, name):
+        if citations.has_other_files(lake, name):
             lake.vacuum(name, 0)
     if "://" in lake.cfg.root:
         return

@@ -140,6 +140,28 @@ def test_a_dry_run_changes_nothing_and_a_killed_run_is_finished(
     assert sheet(takedown.run(spark, asked(lake)), "rows deleted")["bronze.pages"] == (1,)
 
 
+@pytest.mark.spark
+def test_a_vacuum_takes_what_killed_jobs_left_in_the_tables(
+    spark: SparkSession, lake: Lakehouse, filled: tuple[ExportConfig, Path], tmp_path: Path
+) -> None:
+    root, tables, before = Path(lake.cfg.root), Path(lake.cfg.root, "tables"), tmp_path / "before"
+    for name in ("signatures", "pairs", "clusters", "contamination"):  # each costs a second
+        shutil.rmtree(tables / "silver" / name)
+    gone, _, other = chosen(lake)
+    takedown.run(spark, asked(lake, url(gone)))
+    assert diskgrep.places(root, NEEDLES[gone])
+    shutil.copytree(tables, before, ignore=shutil.ignore_patterns("_delta_log"))
+    takedown.run(spark, asked(lake, vacuum=True))
+    assert diskgrep.places(root, NEEDLES[gone]) == []
+    # A VACUUM whose beginning is in the log, and that deleted nothing; a job that was killed before it committed.
+    shutil.copytree(before, tables, dirs_exist_ok=True)
+    [page, *_] = (before / "bronze" / "pages").glob("*.parquet")
+    shutil.copy(page, tables / "silver" / "cuts" / "part-00007-killed.c000.snappy.parquet")
+    assert len(diskgrep.places(root, NEEDLES[gone])) > 5
+    takedown.run(spark, asked(lake, vacuum=True))
+    assert diskgrep.places(root, NEEDLES[gone]) == [] != diskgrep.places(root, NEEDLES[other])
+
+
 def stopped_after(number: int, replace_file: Any) -> Any:
     """Path.replace that is interrupted after so many files were put in place."""
     left = [number]
