@@ -64,13 +64,15 @@ def publish(folder: Path, described: Mapping[str, Json], shards: Iterable[Shard]
 
 
 def rewrite(folder: Path, number: int, edits: Sequence[Edit]) -> Shard:
-    """A shard anew, with EOT in the place of some tokens. Incomplete where other tokens are there."""
+    """A shard anew, with EOT in the place of some tokens. Incomplete where other tokens are there.
+
+    BadInput where its SHA-256 is not the manifest's: what was broken would have a valid one.
+    """
     manifest = Manifest.read(folder)  # not checked: that looks at every shard, for each shard
     old = manifest.shards[number]
     manifest.check_facts(old)
-    reader = ShardReader(
-        replace(manifest, shards=(old,), dataset=replace(manifest.dataset, num_sequences=old.num_sequences))
-    )
+    facts = replace(manifest.dataset, num_sequences=old.num_sequences)
+    reader = ShardReader(replace(manifest, shards=(old,), dataset=facts), is_checked=True)
     by_row = dict[int, list[Edit]]()
     for edit in edits:
         by_row.setdefault(edit[0], []).append(edit)

@@ -56,6 +56,20 @@ def test_other_tokens_than_the_documents_are_never_overwritten(tmp_path: Path) -
     assert np.array_equal(tokens(folder), SEQUENCES)
 
 
+def test_a_shard_that_is_broken_is_named_and_stays_so(tmp_path: Path) -> None:
+    folder = export(tmp_path / "tiny")
+    shard = folder / "shard_00000001.tar"
+    content = bytearray(shard.read_bytes())
+    content[512 + 2 * len(SEQUENCES[0]) - 1] ^= 1  # in another sequence than the document's
+    shard.write_bytes(content)
+    rewriting.begin(folder)
+    with pytest.raises(
+        BadInput, match=r"shard_00000001\.tar: SHA-256 is .*; copy the dataset again, or export it anew"
+    ):
+        rewriting.rewrite(folder, 1, [(1, 1, GONE)])
+    assert shard.read_bytes() == content
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_a_run_that_is_stopped_anywhere_is_finished_by_the_next(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
