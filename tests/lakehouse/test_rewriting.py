@@ -70,6 +70,17 @@ def test_a_shard_that_is_broken_is_named_and_stays_so(tmp_path: Path) -> None:
     assert shard.read_bytes() == content
 
 
+def test_what_a_failed_task_left_is_not_put_in_place(tmp_path: Path) -> None:
+    folder = export(tmp_path / "tiny")
+    names = {path.name for path in folder.iterdir()}
+    left = rewriting.begin(folder) / ".shard_00000001.0123"
+    left.write_bytes(b"tokens of others")
+    shard = rewriting.rewrite(folder, 1, [(1, 1, GONE)])
+    rewriting.publish(folder, takedowns.describe(folder) | {"takedowns": []}, [shard])
+    assert {path.name for path in folder.iterdir()} == names
+    Manifest.load(folder).verify()
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_a_run_that_is_stopped_anywhere_is_finished_by_the_next(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -91,7 +102,9 @@ def test_a_run_that_is_stopped_anywhere_is_finished_by_the_next(
     if (folder / "manifest.jsonl").exists():
         assert np.array_equal(tokens(folder), SEQUENCES) or number == 5
     else:
-        with pytest.raises(ConfigError, match=r"has no manifest\.jsonl"):
+        with pytest.raises(
+            ConfigError, match=r"has no manifest\.jsonl: a takedown was stopped .* run lakeloom takedown"
+        ):
             Manifest.load(folder)
     if not rewriting.finish(folder) and number < 5:
         take_out(folder)
