@@ -34,7 +34,7 @@ def found(lake: Lakehouse, models: Path) -> list[Registration]:
     """Everything that is there, what others cite first."""
     sources = {str(one.row["pool"]): one for one in _sources(lake)}
     datasets = {str(one.row["export_id"]): one for one in _datasets(lake, sources)}
-    made = list(_models(models, datasets))
+    made = list(of_models(models, datasets))
     by_sha = {str(one.row["model_sha"]): one for one in made}
     return [*sources.values(), *datasets.values(), *made, *_evaluations(models, by_sha)]
 
@@ -96,7 +96,8 @@ def _datasets(lake: Lakehouse, sources: dict[str, Registration]) -> Iterator[Reg
         yield _registration("datasets", reference, sha, folder / MANIFEST, about)
 
 
-def _models(models: Path, datasets: dict[str, Registration]) -> Iterator[Registration]:
+def of_models(models: Path, datasets: dict[str, Registration]) -> Iterator[Registration]:
+    """The models of a folder; datasets by their export_id."""
     for model in modelfolders.find(models):
         dataset, facts = datasets.get(model.export_id), cast("dict[str, Any]", model.config.get("dataset") or {})
         sha = content_sha({"model_sha": model.model_sha, "train_id": model.train_id})
@@ -139,7 +140,7 @@ def _hyperparameters(model: ModelFolder) -> Row:
         "z_loss": scale.get("z_loss"),
         "grad_checkpointing": False,
         "params": made.num_parameters if made else None,
-        "params_no_embed": made.num_parameters - 2 * made.vocab_size * made.dim if made else None,
+        "params_no_embed": made.num_parameters - made.vocab_size * made.dim if made else None,
         "fsdp_flags": [],
         "chinchilla_multiplier": scale.get("multiplier"),
         "seed": model.config.get("seed"),
