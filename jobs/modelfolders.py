@@ -1,4 +1,4 @@
-"""Finished models as their folders describe them, without torch: what lineage needs to know."""
+"""Models as their folders describe them, without torch: what lineage needs to know."""
 
 import json
 from dataclasses import dataclass
@@ -55,14 +55,27 @@ class ModelFolder:
         return str(start["model_sha"]) if isinstance(start, dict) else None
 
     @property
+    def start_train_id(self) -> str | None:
+        """Of the run whose model, checkpoint or mean training began with; null where the model doesn't say it."""
+        start = self.config.get("start")
+        return (str(start.get("train_id", "")) or None) if isinstance(start, dict) else None
+
+    @property
     def _dataset(self) -> dict[str, Any]:
         found = self.config.get("dataset")
         return cast("dict[str, Any]", found) if isinstance(found, dict) else {}
 
 
 def find(models: Path) -> list[ModelFolder]:
-    """The finished models under a folder, by name; BadInput where one's JSON is broken."""
-    return [_load(path.parent) for path in sorted(models.glob(f"*/{MANIFEST}")) if (path.parent / CONFIG).is_file()]
+    """The finished models under a folder, and the means beside them, by name; BadInput where one's JSON is broken."""
+    found = (path.parent for pattern in ("*", "*/average") for path in models.glob(f"{pattern}/{MANIFEST}"))
+    return [_load(folder) for folder in sorted(found) if (folder / CONFIG).is_file()]
+
+
+def unfinished(models: Path) -> list[ModelFolder]:
+    """The newest checkpoint of each run that has no model yet: others may have begun with it."""
+    newest = {path.parents[2]: path.parent for path in sorted(models.glob(f"*/checkpoints/*/{MANIFEST}"))}
+    return [_load(checkpoint) for run, checkpoint in newest.items() if not (run / MANIFEST).is_file()]
 
 
 def _load(folder: Path) -> ModelFolder:

@@ -150,7 +150,7 @@ def _hyperparameters(model: ModelFolder) -> Row:
 
 
 def _evaluations(models: Path, by_sha: dict[str, Registration]) -> Iterator[Registration]:
-    for path in sorted(models.glob(f"*/{scores.FOLDER}/*.json")):
+    for path in sorted(path for place in ("*", "*/average") for path in models.glob(f"{place}/{scores.FOLDER}/*.json")):
         one, sha = scores.load(path), file_sha(path)
         model = by_sha.get(one.model.model_sha)
         reference = _evaluation(one, model) | {"uuid": uuid_of("evaluations", sha), "creation_date": date_of(path)}

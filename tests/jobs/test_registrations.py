@@ -41,3 +41,9 @@ def test_parameters_are_counted_as_dclm_does(scale: str, params: int, params_no_
     write_model(tmp_path / "one", scale)
     found = references(tmp_path)["one"]["hyperparameters"]
     assert (found["params"], found["params_no_embed"]) == (params, params_no_embed)
+
+
+def test_a_mean_is_a_model_of_its_own(tmp_path: Path) -> None:
+    write_model(tmp_path / "one", "400m_1x")
+    write_model(tmp_path / "one" / "average", "1b_1x")
+    assert references(tmp_path)["average"]["checkpoint_url"] == str(tmp_path / "one" / "average" / "model.safetensors")
