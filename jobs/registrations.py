@@ -14,6 +14,7 @@ from lakeloom.jobs.modelfolders import ModelFolder
 from lakeloom.lakehouse import references, takedowns
 from lakeloom.lakehouse.ids import Json, file_sha
 from lakeloom.lakehouse.references import content_sha, date_of, uuid_of
+from lakeloom.lakehouse.shard_writer import HOLDOUT
 from lakeloom.lakehouse.shards import MANIFEST, Manifest
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.train.config import ModelConfig
@@ -93,7 +94,19 @@ def _datasets(lake: Lakehouse, sources: dict[str, Registration]) -> Iterator[Reg
         names = ("source_table", "source_version", "recipe_hash", "seed", "export_id", "corpus_id", "tokenizer_sha")
         about: Row = {name: cast("Json", getattr(facts, name)) for name in names}
         about |= {"code_commit": described.get("code_commit"), "num_takedowns": len(takedowns.of_dataset(folder))}
+        about |= {name: sha for name, sha in dataset_shas(folder).items() if name not in about}
         yield _registration("datasets", reference, sha, folder / MANIFEST, about)
+
+
+def dataset_shas(folder: Path) -> dict[str, str | None]:
+    """Hashes of what is in a dataset's folder beside manifest and shards, by the columns of gold.datasets."""
+    described = takedowns.describe(folder)
+    tokenizer, holdout = folder / str(described.get("tokenizer_file")), folder / HOLDOUT
+    return {
+        "described_sha": content_sha({name: value for name, value in described.items() if name != "takedowns"}),
+        "tokenizer_sha": file_sha(tokenizer) if tokenizer.is_file() else None,
+        "holdout_sha": file_sha(holdout) if holdout.is_file() else None,
+    }
 
 
 def of_models(models: Path, datasets: dict[str, Registration]) -> Iterator[Registration]:
@@ -109,7 +122,7 @@ def of_models(models: Path, datasets: dict[str, Registration]) -> Iterator[Regis
             "dataset_name": dataset.row["name"] if dataset else model.dataset,
             "dataset_uuid": dataset.row["uuid"] if dataset else "",
             "hyperparameters": _hyperparameters(model),
-            "checkpoint_url": str(model.folder / "model.safetensors"),
+            "checkpoint_url": str(model.folder / modelfolders.WEIGHTS),
             "params_url": str(model.folder / modelfolders.CONFIG),
             "open_lm_version": "lakeloom",
             "open_lm_args": [],

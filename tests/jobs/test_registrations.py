@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lakeloom.jobs import registrations
+from lakeloom.jobs import registrations, registry
 from lakeloom.lakehouse.ids import file_sha
 from lakeloom.train import scales
 
@@ -47,3 +47,13 @@ def test_a_mean_is_a_model_of_its_own(tmp_path: Path) -> None:
     write_model(tmp_path / "one", "400m_1x")
     write_model(tmp_path / "one" / "average", "1b_1x")
     assert references(tmp_path)["average"]["checkpoint_url"] == str(tmp_path / "one" / "average" / "model.safetensors")
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_file_of_a_model_that_was_replaced_is_told(name: str, tmp_path: Path) -> None:
+    write_model(tmp_path / "one", "400m_1x")
+    [one] = registrations.of_models(tmp_path, {})
+    assert registry.state(one.row, deep=True) == "unchanged, every file"
+    (tmp_path / "one" / name).write_text("{}")
+    assert registry.state(one.row, deep=True) == f"changed: {name} is not the file that its manifest lists"
+    assert registry.state(one.row, deep=False).startswith("changed") == (name == "config.json")
