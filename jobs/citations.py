@@ -1,4 +1,4 @@
-"""Which versions of which tables datasets, models and classifiers cite, and which of those can still be read."""
+"""Which versions of which tables datasets, mixes and models cite, and which of those can still be read."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import modelfolders
+from lakeloom.jobs import corpora, modelfolders
 from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.shards import DATASET
 from lakeloom.lakehouse.store import Lakehouse
@@ -32,8 +32,8 @@ class Cited:
 
 
 def cited(lake: Lakehouse, models: Path) -> list[Cited]:
-    """Citations of gold.shards and of the folders of datasets and models, each once."""
-    found = {*_of_shards(lake), *_of_folders(lake)}
+    """Citations of gold.shards, of gold.mixes and of the folders of datasets and models, each once."""
+    found = {*_of_shards(lake), *_of_mixes(lake), *_of_folders(lake)}
     for model in modelfolders.find(models):
         facts = model.config.get("dataset")
         if isinstance(facts, dict) and facts.get("source_table") in TABLES:
@@ -55,6 +55,15 @@ def _of_shards(lake: Lakehouse) -> Iterator[Cited]:
         if row["source_table"] in TABLES:
             by = f"dataset {row['dataset']}-{row['export_id'][:12]}"
             yield Cited(row["source_table"], row["source_version"], by, row["corpus_id"])
+
+
+def _of_mixes(lake: Lakehouse) -> Iterator[Cited]:
+    """Tables that are sources of a mix; a Delta table of others is not ours to keep."""
+    if not lake.exists(corpora.MIXES):
+        return
+    ours = (F.col("kind") == "table") & F.col("place").isin(list(TABLES))
+    for row in lake.read(corpora.MIXES).where(ours).toLocalIterator():
+        yield Cited(row["place"], row["source_version"], f"mix {row['dataset']}-{row['corpus_id'][:12]}")
 
 
 def _of_folders(lake: Lakehouse) -> Iterator[Cited]:

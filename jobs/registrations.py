@@ -80,7 +80,7 @@ def _datasets(lake: Lakehouse, sources: dict[str, Registration]) -> Iterator[Reg
             "creation_date": date_of(folder / MANIFEST),
             "dataset_url": f"{folder}/",
             "manifest_url": str(folder / MANIFEST),
-            "sources": [pool],
+            "sources": described.get("sources", [pool]),  # of a mix its own
             "tokenized": True,
             "tokenizer": str(folder / facts.tokenizer_file),
             "num_tokens": facts.num_tokens,

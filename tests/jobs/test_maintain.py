@@ -56,6 +56,19 @@ def test_a_version_that_a_dataset_cites_stays_unless_told(spark: SparkSession, l
 
 
 @pytest.mark.spark
+def test_a_version_that_a_mix_is_of_stays_unless_told(spark: SparkSession, lake: Lakehouse) -> None:
+    append(lake, "silver.documents", [{"doc_id": f"d{n}"} for n in range(3)])
+    kinds = [("table", "silver.documents"), ("table", "/elsewhere/table"), ("files", "silver.documents")]
+    about = {"dataset": "web", "corpus_id": "c" * 32, "source_version": 1}
+    rows = [{**about, "source": f"s{n}", "kind": kind, "place": at} for n, (kind, at) in enumerate(kinds)]
+    append(lake, "gold.mixes", rows)
+    lake.remove("silver.documents", F.col("doc_id") == "d0")
+    with pytest.raises(ConfigError, match=r"silver.documents version 1, cited by mix web-c{12}; say maintain.force"):
+        maintain.run(spark, config(lake, retention_hours=0.0))
+    assert lake.read("silver.documents", 1).count() == 3
+
+
+@pytest.mark.spark
 def test_a_vacuum_that_was_killed_is_done_again(spark: SparkSession, lake: Lakehouse, tmp_path: Path) -> None:
     append(lake, "silver.cuts", [{"doc_id": f"d{n}", "cut_id": "c"} for n in range(3)])
     lake.remove("silver.cuts", F.col("doc_id") == "d0")
