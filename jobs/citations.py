@@ -1,4 +1,4 @@
-"""Which versions of which tables datasets, models and classifiers cite, and which of those can still be read."""
+"""Which versions of which tables datasets, mixes and models cite, and which of those can still be read."""
 
 import json
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlparse
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import modelfolders
+from lakeloom.jobs import corpora, modelfolders
 from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.shards import DATASET
 from lakeloom.lakehouse.store import Lakehouse
@@ -32,8 +32,8 @@ class Cited:
 
 
 def cited(lake: Lakehouse, models: Path) -> list[Cited]:
-    """Citations of gold.shards and of the folders of datasets and models, each once."""
-    found = {*_of_shards(lake), *_of_folders(lake)}
+    """Citations of gold.shards, of gold.mixes and of the folders of datasets and models, each once."""
+    found = {*_of_shards(lake), *_of_mixes(lake), *_of_folders(lake)}
     for model in modelfolders.find(models):
         facts = model.config.get("dataset")
         if isinstance(facts, dict) and facts.get("source_table") in TABLES:
@@ -55,6 +55,15 @@ def _of_shards(lake: Lakehouse) -> Iterator[Cited]:
         if row["source_table"] in TABLES:
             by = f"dataset {row['dataset']}-{row['export_id'][:12]}"
             yield Cited(row["source_table"], row["source_version"], by, row["corpus_id"])
+
+
+def _of_mixes(lake: Lakehouse) -> Iterator[Cited]:
+    """Tables that are sources of a mix; a Delta table of others is not ours to keep."""
+    if not lake.exists(corpora.MIXES):
+        return
+    ours = (F.col("kind") == "table") & F.col("place").isin(list(TABLES))
+    for row in lake.read(corpora.MIXES).where(ours).toLocalIterator():
+        yield Cited(row["place"], row["source_version"], f"mix {row['dataset']}-{row['corpus_id'][:12]}")
 
 
 def _of_folders(lake: Lakehouse) -> Iterator[Cited]:
@@ -87,17 +96,39 @@ def is_readable(lake: Lakehouse, one: Cited) -> bool:
 
 
 def _is_there(name: str) -> bool:
-    parsed = urlparse(name)
-    return Path(unquote(parsed.path)).exists() if parsed.scheme in ("", "file") else True
+    return _path(name).exists() if urlparse(name).scheme in ("", "file") else True
+
+
+def _path(name: str) -> Path:
+    return Path(unquote(urlparse(name).path))
+
+
+def has_other_files(lake: Lakehouse, table: str) -> bool:
+    """Whether data files are there that the newest version has not: old ones, or those of a job that was killed.
+
+    Of a table that is in no folder here it is taken to be so.
+    """
+    folder = Path(lake.cfg.root, "tables", *table.split("."))
+    if lake.cfg.catalog or not folder.is_dir():
+        return True
+    named = {_path(name).name for name in files(lake, table, lake.version(table))}
+    there = (path.relative_to(folder) for path in folder.rglob("*.parquet"))
+    # VACUUM leaves what begins so, the log among it.
+    return any(not any(part.startswith(("_", ".")) for part in one.parts) and one.name not in named for one in there)
 
 
 def has_old_files(lake: Lakehouse, table: str, hours: float = 0) -> bool:
     """Whether versions before the newest may have files of their own that no VACUUM of that retention has deleted."""
     entries = lake.delta(table).history().select("version", "operation", "operationParameters").collect()
+    is_complete = False  # whether the VACUUM that began before an entry came to its end
     for entry in sorted(entries, key=lambda entry: -int(entry["version"])):
         parameters = entry["operationParameters"] or {}
-        if entry["operation"] == "VACUUM START" and hours == 0 and _retention(parameters) == 0:
-            return False
+        if entry["operation"] == "VACUUM START":  # committed before the first file is deleted
+            if is_complete and hours == 0 and _retention(parameters) == 0:
+                return False
+            is_complete = False
+        elif entry["operation"] == "VACUUM END":
+            is_complete = parameters.get("status") == "COMPLETED"
         if entry["operation"] in _REPLACING and not (
             entry["operation"] == "WRITE" and parameters.get("mode") == "Append"
         ):

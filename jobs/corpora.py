@@ -1,10 +1,14 @@
 """Dataset versions of gold.corpus by name: what export, and a mix, takes of them."""
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import functions as F
 
+from lakeloom.jobs.markers import UNKNOWN
 from lakeloom.lakehouse.errors import ConfigError, unknown
+from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.report import Sheet, Value
 from lakeloom.lakehouse.store import Commit, Lakehouse
 
@@ -60,6 +64,21 @@ def _commit(lake: Lakehouse, corpus_id: str) -> Commit | None:
     if not lake.exists(MIXES) or lake.read(MIXES).where(F.col("corpus_id") == corpus_id).isEmpty():
         return lake.commit(CORPUS, f"choose/{corpus_id}")
     return lake.commit(CORPUS, f"mix/{corpus_id}")
+
+
+def described(lake: Lakehouse, corpus_id: str) -> dict[str, Json]:
+    """What a reference of DCLM's says of a mix: what it cites, and its mixing YAML, parsed, with places for markers."""
+    rows = lake.read(MIXES).where(F.col("corpus_id") == corpus_id).orderBy("source").collect()
+    given = [json.loads(row["reference"] or "{}") for row in rows]
+    cited = [{"uuid": "", "name": row["source"]} | _named(one) for row, one in zip(rows, given, strict=True)]
+    sources: list[Json] = [{"source": row["source"], "markers": [row["place"]]} for row in rows]
+    # A file of no source is left out: DCLM's reader wants that said.
+    frequencies: dict[str, Json] = {UNKNOWN: 0.0} | {row["source"]: row["epochs"] for row in rows}
+    return {"sources": [*cited], "sampling_yaml": {"sources": sources, "sampling_frequencies": frequencies}}
+
+
+def _named(reference: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: reference[name] for name in ("uuid", "name") if reference.get(name)}
 
 
 _COLUMNS = ("source", "documents", "copies", "tokens", "wanted", "share", "epochs", "of documents", "dropped")

@@ -165,6 +165,7 @@ def _export(lake: Lakehouse, cfg: ExportConfig, plan: _Plan) -> None:
     # By these a takedown finds a document's sequences again.
     more: dict[str, Json] = {"cells": [end - start for start, end in pairwise(starts)]}
     more |= {"shard_sequences": cfg.shard_sequences, "code_commit": checkout.commit()}
+    more |= corpora.described(lake, plan.corpus.corpus_id) if cfg.mix else {}
     publish(aside, plan.folder, facts, counts, shards, **more)
 
 

@@ -17,9 +17,10 @@ Row = tuple[Value, ...]  # model, model sha, dataset, documents trained on, held
 
 def models(lake: Lakehouse, folder: Path, datasets: Sequence[Affected]) -> list[Row]:
     """Models that had the documents, directly or by the model that they began with."""
-    found, by_export = modelfolders.find(folder), {one.export_id: one for one in datasets}
+    found = [*modelfolders.find(folder), *modelfolders.unfinished(folder)]
+    by_export = {one.export_id: one for one in datasets}
     rows = {one.model_sha: row for one in found if (row := _direct(one, by_export))}
-    while new := {one.model_sha: _inherited(one, rows) for one in found if _inherits(one, rows)}:
+    while new := _inherited(found, rows):
         rows |= new
     return [*rows.values(), *_scored(lake, by_export, {one.model_sha for one in found})]
 
@@ -35,13 +36,17 @@ def _direct(model: ModelFolder, datasets: Mapping[str, Affected]) -> Row | None:
     return (model.name, model.model_sha, dataset.name, num_train, held, how) if splits else None
 
 
-def _inherits(model: ModelFolder, rows: Mapping[str, Row]) -> bool:
-    return model.start_sha in rows and model.model_sha not in rows
-
-
-def _inherited(model: ModelFolder, rows: Mapping[str, Row]) -> Row:
-    first = rows[str(model.start_sha)]
-    return (model.name, model.model_sha, first[2], first[3], first[4], f"begins with {first[0]}")
+def _inherited(found: Sequence[ModelFolder], rows: Mapping[str, Row]) -> dict[str, Row]:
+    """Rows of the models that have none, and began with one that has; or with a checkpoint of it, which may be gone."""
+    had = {
+        name: rows[one.model_sha] for one in found if one.model_sha in rows for name in (one.model_sha, one.train_id)
+    }
+    new = dict[str, Row]()
+    for one in found:
+        first = had.get(one.start_sha or "") or had.get(one.start_train_id or "")
+        if first and one.model_sha not in rows:
+            new[one.model_sha] = (one.name, one.model_sha, *first[2:5], f"begins with {first[0]}")
+    return new
 
 
 def _scored(lake: Lakehouse, datasets: Mapping[str, Affected], here: set[str]) -> list[Row]:

@@ -14,6 +14,7 @@ from lakeloom.jobs.modelfolders import ModelFolder
 from lakeloom.lakehouse import references, takedowns
 from lakeloom.lakehouse.ids import Json, file_sha
 from lakeloom.lakehouse.references import content_sha, date_of, uuid_of
+from lakeloom.lakehouse.shard_writer import HOLDOUT
 from lakeloom.lakehouse.shards import MANIFEST, Manifest
 from lakeloom.lakehouse.store import Lakehouse
 from lakeloom.train.config import ModelConfig
@@ -34,7 +35,7 @@ def found(lake: Lakehouse, models: Path) -> list[Registration]:
     """Everything that is there, what others cite first."""
     sources = {str(one.row["pool"]): one for one in _sources(lake)}
     datasets = {str(one.row["export_id"]): one for one in _datasets(lake, sources)}
-    made = list(_models(models, datasets))
+    made = list(of_models(models, datasets))
     by_sha = {str(one.row["model_sha"]): one for one in made}
     return [*sources.values(), *datasets.values(), *made, *_evaluations(models, by_sha)]
 
@@ -79,7 +80,7 @@ def _datasets(lake: Lakehouse, sources: dict[str, Registration]) -> Iterator[Reg
             "creation_date": date_of(folder / MANIFEST),
             "dataset_url": f"{folder}/",
             "manifest_url": str(folder / MANIFEST),
-            "sources": [pool],
+            "sources": described.get("sources", [pool]),  # of a mix its own
             "tokenized": True,
             "tokenizer": str(folder / facts.tokenizer_file),
             "num_tokens": facts.num_tokens,
@@ -93,10 +94,23 @@ def _datasets(lake: Lakehouse, sources: dict[str, Registration]) -> Iterator[Reg
         names = ("source_table", "source_version", "recipe_hash", "seed", "export_id", "corpus_id", "tokenizer_sha")
         about: Row = {name: cast("Json", getattr(facts, name)) for name in names}
         about |= {"code_commit": described.get("code_commit"), "num_takedowns": len(takedowns.of_dataset(folder))}
+        about |= {name: sha for name, sha in dataset_shas(folder).items() if name not in about}
         yield _registration("datasets", reference, sha, folder / MANIFEST, about)
 
 
-def _models(models: Path, datasets: dict[str, Registration]) -> Iterator[Registration]:
+def dataset_shas(folder: Path) -> dict[str, str | None]:
+    """Hashes of what is in a dataset's folder beside manifest and shards, by the columns of gold.datasets."""
+    described = takedowns.describe(folder)
+    tokenizer, holdout = folder / str(described.get("tokenizer_file")), folder / HOLDOUT
+    return {
+        "described_sha": content_sha({name: value for name, value in described.items() if name != "takedowns"}),
+        "tokenizer_sha": file_sha(tokenizer) if tokenizer.is_file() else None,
+        "holdout_sha": file_sha(holdout) if holdout.is_file() else None,
+    }
+
+
+def of_models(models: Path, datasets: dict[str, Registration]) -> Iterator[Registration]:
+    """The models of a folder; datasets by their export_id."""
     for model in modelfolders.find(models):
         dataset, facts = datasets.get(model.export_id), cast("dict[str, Any]", model.config.get("dataset") or {})
         sha = content_sha({"model_sha": model.model_sha, "train_id": model.train_id})
@@ -108,7 +122,7 @@ def _models(models: Path, datasets: dict[str, Registration]) -> Iterator[Registr
             "dataset_name": dataset.row["name"] if dataset else model.dataset,
             "dataset_uuid": dataset.row["uuid"] if dataset else "",
             "hyperparameters": _hyperparameters(model),
-            "checkpoint_url": str(model.folder / "model.safetensors"),
+            "checkpoint_url": str(model.folder / modelfolders.WEIGHTS),
             "params_url": str(model.folder / modelfolders.CONFIG),
             "open_lm_version": "lakeloom",
             "open_lm_args": [],
@@ -139,7 +153,7 @@ def _hyperparameters(model: ModelFolder) -> Row:
         "z_loss": scale.get("z_loss"),
         "grad_checkpointing": False,
         "params": made.num_parameters if made else None,
-        "params_no_embed": made.num_parameters - 2 * made.vocab_size * made.dim if made else None,
+        "params_no_embed": made.num_parameters - made.vocab_size * made.dim if made else None,
         "fsdp_flags": [],
         "chinchilla_multiplier": scale.get("multiplier"),
         "seed": model.config.get("seed"),
@@ -149,7 +163,7 @@ def _hyperparameters(model: ModelFolder) -> Row:
 
 
 def _evaluations(models: Path, by_sha: dict[str, Registration]) -> Iterator[Registration]:
-    for path in sorted(models.glob(f"*/{scores.FOLDER}/*.json")):
+    for path in sorted(path for place in ("*", "*/average") for path in models.glob(f"{place}/{scores.FOLDER}/*.json")):
         one, sha = scores.load(path), file_sha(path)
         model = by_sha.get(one.model.model_sha)
         reference = _evaluation(one, model) | {"uuid": uuid_of("evaluations", sha), "creation_date": date_of(path)}

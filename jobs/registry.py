@@ -9,20 +9,21 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import pyarrow as pa
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import registrations
+from lakeloom.jobs import modelfolders, registrations
 from lakeloom.jobs.registrations import Registration
-from lakeloom.lakehouse import expdb, references, takedowns
+from lakeloom.lakehouse import expdb, inspection, references, takedowns
 from lakeloom.lakehouse.errors import BadInput, ConfigError, unknown
 from lakeloom.lakehouse.ids import Json, file_sha, identity
 from lakeloom.lakehouse.references import KINDS
 from lakeloom.lakehouse.report import Report, Sheet, Value
-from lakeloom.lakehouse.shards import Manifest
+from lakeloom.lakehouse.shard_writer import HOLDOUT
+from lakeloom.lakehouse.shards import DATASET, Manifest
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import table
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 Row = dict[str, Json]
 _SHOWN = ("uuid", "name", "origin", "state")
 _WIDTH = 200
+# What the hashes of a dataset are of, beside its manifest.
+_FILES_OF = {"described_sha": DATASET, "tokenizer_sha": "the tokenizer", "holdout_sha": HOLDOUT}
 _CITED = ("source_table", "source_version", "recipe_hash", "code_commit", "seed")
 
 
@@ -98,28 +101,53 @@ def state(row: Row, *, deep: bool) -> str:
     if not path.is_file():
         return "gone"
     if "model_sha" in row:
-        return _model_state(row, path)
-    found = file_sha(path)
-    if found != row["content_sha"]:
+        return _model_state(row, path.parent, deep=deep)
+    if said := _difference(row, path):
         lost = " by a takedown" if _num_takedowns(path.parent) > cast("int", row.get("num_takedowns") or 0) else ""
-        return f"changed{lost}: {path.name} has SHA-256 {found[:12]}, registered was {str(row['content_sha'])[:12]}"
+        return f"changed{lost}: {said}"
     if deep and row["origin"] == "lakeloom" and "export_id" in row:
         return _verified(path.parent)
     return "unchanged"
 
 
-def _model_state(row: Row, manifest: Path) -> str:
-    found: dict[str, Any] = json.loads(manifest.read_text("utf-8"))
-    return "unchanged" if found.get("model_sha") == row["model_sha"] else "changed: its manifest has other weights"
+def _difference(row: Row, path: Path) -> str:
+    """The first file that is another than was registered, "" where none is; a row may be older than a hash."""
+    found: dict[str, str | None] = {"content_sha": file_sha(path)}
+    is_export = row["origin"] == "lakeloom" and "export_id" in row
+    found |= registrations.dataset_shas(path.parent) if is_export else {}
+    for column, sha in found.items():
+        if row.get(column) not in (None, sha):
+            now = f"has SHA-256 {sha[:12]}" if sha else "is gone"
+            return f"{_FILES_OF.get(column, path.name)} {now}, registered was {str(row[column])[:12]}"
+    return ""
+
+
+def _model_state(row: Row, folder: Path, *, deep: bool) -> str:
+    try:
+        model = modelfolders.load(folder)
+    except BadInput as error:
+        return f"changed: {error}"
+    if model.model_sha != row["model_sha"]:
+        return "changed: its manifest has other weights"
+    for name, sha in model.files.items():
+        if (deep or name == modelfolders.CONFIG) and not _has_sha(folder / name, sha):
+            return f"changed: {name} is not the file that its manifest lists"
+    return "unchanged, every file" if deep else "unchanged"
+
+
+def _has_sha(path: Path, sha: str) -> bool:
+    return path.is_file() and file_sha(path) == sha
 
 
 def _num_takedowns(folder: Path) -> int:
-    return len(takedowns.of_dataset(folder)) if (folder / "dataset.json").is_file() else 0
+    return len(takedowns.of_dataset(folder)) if (folder / DATASET).is_file() else 0
 
 
 def _verified(folder: Path) -> str:
     try:
-        Manifest.load(folder).verify()
+        manifest = Manifest.load(folder)
+        inspection.inspect_dataset(manifest)
+        manifest.verify()
     except BadInput as error:
         return f"changed: {error}"
     return "unchanged, every shard"

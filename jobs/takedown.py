@@ -19,6 +19,8 @@ from lakeloom.jobs.withdrawn import Found
 from lakeloom.lakehouse import takedowns
 from lakeloom.lakehouse.errors import ConfigError
 from lakeloom.lakehouse.report import Report, Sheet
+from lakeloom.lakehouse.shard_writer import UNFINISHED
+from lakeloom.lakehouse.shards import ASIDE
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from lakeloom.lakehouse.tables import TABLES, table
 from lakeloom.lakehouse.takedowns import Request
@@ -29,7 +31,11 @@ _LAST = withdrawn.SOURCES  # the crawl's own last: a run that is killed finds th
 _ROWS = [name for name, one in TABLES.items() if "doc_id" in one.schema.names and name not in (*_LAST, withdrawn.TABLE)]
 _PAIRS, _SIGNATURES, _DEAD = "silver.pairs", "silver.signatures", "bronze.dead_letters"
 _NAMED = 5
-_SCRATCH = ("scratch", "staging")
+# What jobs that were killed may leave in the lakehouse's folder.
+_LEFT = (
+    "scratch/*", "staging/*", "classifiers/.partial-*",
+    "shards/.*.partial", f"shards/*/{ASIDE}", f"shards/*/{UNFINISHED}*",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -139,15 +145,14 @@ def _erase_found(lake: Lakehouse, name: str, rows: DataFrame) -> int:
 
 
 def _vacuum(lake: Lakehouse) -> None:
-    """Delete the files of all old versions of these tables, and what killed jobs left beside them."""
+    """Delete the files of all old versions of these tables, and what killed jobs left in and beside them."""
     for name in (*_tables(lake), *(name for name in (_PAIRS, _DEAD, "gold.shards") if lake.exists(name))):
-        if citations.has_old_files(lake, name):
+        if citations.has_other_files(lake, name):
             lake.vacuum(name, 0)
     if "://" in lake.cfg.root:
         return
     root = Path(lake.cfg.root).absolute()
-    left = [path for name in _SCRATCH for path in (root / name).glob("*")]
-    for path in [*left, *(root / "shards").glob(".*.partial"), *(root / "classifiers").glob(".partial-*")]:
+    for path in (path for pattern in _LEFT for path in root.glob(pattern)):
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 

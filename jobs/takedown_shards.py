@@ -59,13 +59,10 @@ class Affected:
 
 
 def folders(lake: Lakehouse) -> list[Path]:
-    """Exported datasets; a swap of files that was stopped is finished first."""
+    """Exported datasets."""
     if "://" in lake.cfg.root:
         return []
     found = sorted(path.parent for path in lake.folder("shards").glob(f"*/{DATASET}"))
-    for folder in found:
-        if rewriting.finish(folder):
-            log.info("%s: the files of an earlier takedown were put in place", folder.name)
     return [folder for folder in found if not folder.name.startswith(".")]
 
 
@@ -81,6 +78,8 @@ def take_out(lake: Lakehouse, doc_ids: Collection[str]) -> list[Affected]:
     listed, corpora = frozenset(doc_ids), _corpora(lake, doc_ids)
     found: list[Affected] = []
     for folder in folders(lake):
+        if rewriting.finish(folder):
+            log.info("%s: the files of an earlier takedown were put in place", folder.name)
         manifest = Manifest.load(folder)
         one = _affected(manifest, listed, corpora)
         new = {doc_id: split for doc_id, (_, split) in one.taken.items() if doc_id not in _taken(folder)}

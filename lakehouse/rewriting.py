@@ -2,7 +2,7 @@
 
 New files are made in a folder inside the dataset's; its manifest, written last, says that all are there. Then the old
 manifest goes, the new files take the old ones' places and the new manifest comes: whoever reads in between finds no
-dataset instead of a mixed one, and a swap that was stopped is finished by the next look at it.
+dataset instead of a mixed one, and a swap that was stopped is finished by the next takedown.
 """
 
 import io
@@ -20,9 +20,8 @@ import zstandard
 from lakeloom.lakehouse.errors import BadInput, Incomplete
 from lakeloom.lakehouse.ids import Json
 from lakeloom.lakehouse.shard_writer import HOLDOUT, write_shard
-from lakeloom.lakehouse.shards import DATASET, MANIFEST, Manifest, Shard, ShardReader
+from lakeloom.lakehouse.shards import ASIDE, DATASET, MANIFEST, Manifest, Shard, ShardReader, listed
 
-ASIDE = ".takedown"
 Edit = tuple[int, int, bytes]  # row in the shard, first token in the row, the tokens that are to go
 
 
@@ -36,16 +35,19 @@ def begin(folder: Path) -> Path:
 
 
 def finish(folder: Path) -> bool:
-    """Put new files in place if they are complete; whether there were any."""
+    """Put new files in place if they are complete; whether there were any. What a failed task left beside them goes."""
     aside = folder / ASIDE
     if not (aside / MANIFEST).is_file():
         return False
+    wanted = {DATASET, HOLDOUT, *(f"{shard.shard}.tar" for shard in listed(aside))}
     (folder / MANIFEST).unlink(missing_ok=True)
     for path in sorted(aside.iterdir()):
-        if path.name != MANIFEST:
+        if path.name in wanted:
             path.replace(folder / path.name)
+        elif path.name != MANIFEST:
+            path.unlink()
     (aside / MANIFEST).replace(folder / MANIFEST)
-    aside.rmdir()
+    shutil.rmtree(aside)
     return True
 
 
@@ -64,13 +66,15 @@ def publish(folder: Path, described: Mapping[str, Json], shards: Iterable[Shard]
 
 
 def rewrite(folder: Path, number: int, edits: Sequence[Edit]) -> Shard:
-    """A shard anew, with EOT in the place of some tokens. Incomplete where other tokens are there."""
+    """A shard anew, with EOT in the place of some tokens. Incomplete where other tokens are there.
+
+    BadInput where its SHA-256 is not the manifest's: what was broken would have a valid one.
+    """
     manifest = Manifest.read(folder)  # not checked: that looks at every shard, for each shard
     old = manifest.shards[number]
     manifest.check_facts(old)
-    reader = ShardReader(
-        replace(manifest, shards=(old,), dataset=replace(manifest.dataset, num_sequences=old.num_sequences))
-    )
+    facts = replace(manifest.dataset, num_sequences=old.num_sequences)
+    reader = ShardReader(replace(manifest, shards=(old,), dataset=facts), is_checked=True)
     by_row = dict[int, list[Edit]]()
     for edit in edits:
         by_row.setdefault(edit[0], []).append(edit)

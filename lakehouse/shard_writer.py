@@ -25,6 +25,7 @@ from lakeloom.lakehouse.shards import DATASET, MANIFEST, DatasetFacts, Shard
 
 MARK = ".export"  # names the export that a folder aside belongs to
 HOLDOUT = "holdout.jsonl.zst"
+UNFINISHED = ".shard_"  # what the name of a tar that is being written begins with
 
 
 @dataclass(frozen=True)
@@ -61,22 +62,33 @@ def write_shard(
     """Write one tar, streaming; it has its name when it is complete. Ids beyond the dtype are a BadInput."""
     name, form = shard_name(number), Form(seq_len, dtype, ext, pad)
     # Two attempts at one task may run at once: each has its own file, and the bytes are the same.
-    aside = folder / f".{name}.{uuid4().hex}"
-    count = num_pads = 0
-    with aside.open("wb", buffering=1 << 20) as file:
-        for count, sequence in enumerate(sequences, 1):
-            if len(sequence) != seq_len:
-                raise BadInput(f"{name}: sequence {count - 1} has {len(sequence)} tokens, expected {seq_len}")
-            member, content = members.member(form, number, count - 1, sequence)
-            file.write(members.header(member, len(content)) + content + bytes(-len(content) % BLOCK))
-            num_pads += int((sequence == pad).sum()) if pad >= 0 else 0
-        file.write(bytes(2 * BLOCK))
-        file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
-    sha256 = file_sha(aside)
-    num_bytes = aside.stat().st_size
-    aside.replace(folder / f"{name}.tar")
+    aside = folder / f"{UNFINISHED}{number:08d}.{uuid4().hex}"
+    try:
+        count, num_pads = _write_tar(aside, form, number, sequences)
+        sha256, num_bytes = file_sha(aside), aside.stat().st_size
+        aside.replace(folder / f"{name}.tar")
+    finally:
+        aside.unlink(missing_ok=True)
     places = members.regular(form)
     return Shard(name, count, count * seq_len, num_bytes, sha256, seq_len, dtype, ext, num_pads, *places)
+
+
+def _write_tar(
+    path: Path, form: Form, number: int, sequences: Iterable[npt.NDArray[np.unsignedinteger]]
+) -> tuple[int, int]:
+    """Numbers of sequences and pads."""
+    count = num_pads = 0
+    with path.open("wb", buffering=1 << 20) as file:
+        for count, sequence in enumerate(sequences, 1):
+            if len(sequence) != form.seq_len:
+                found = f"sequence {count - 1} has {len(sequence)} tokens, expected {form.seq_len}"
+                raise BadInput(f"{shard_name(number)}: {found}")
+            member, content = members.member(form, number, count - 1, sequence)
+            file.write(members.header(member, len(content)) + content + bytes(-len(content) % BLOCK))
+            num_pads += int((sequence == form.pad).sum()) if form.pad >= 0 else 0
+        file.write(bytes(2 * BLOCK))
+        file.write(bytes(-file.tell() % tarfile.RECORDSIZE))
+    return count, num_pads
 
 
 def begin(folder: Path, export_id: str) -> Path:
@@ -122,7 +134,7 @@ def publish(
 
 def reveal(aside: Path, folder: Path, shards: Sequence[Shard]) -> None:
     """Write the manifest of what is in a folder aside, and give the folder its name."""
-    for unfinished in aside.glob(".shard_*"):
+    for unfinished in aside.glob(f"{UNFINISHED}*"):
         unfinished.unlink()
     lines = "".join(json.dumps(asdict(shard)) + "\n" for shard in shards)
     (aside / MANIFEST).write_text(lines, "utf-8")

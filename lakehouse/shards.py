@@ -21,6 +21,7 @@ from lakeloom.lakehouse.ids import file_sha
 from lakeloom.lakehouse.members import BIN, DTYPES, EXTS, Form, Tokens
 
 MANIFEST, DATASET = "manifest.jsonl", "dataset.json"
+ASIDE = ".takedown"  # within a dataset's folder, for the files that a takedown makes (rewriting.py)
 _SHARD_NAME = re.compile(r"shard_\d{8}")
 
 
@@ -96,7 +97,7 @@ class Manifest:
         """Read only: what it promises, whether it is so or not."""
         for name in (DATASET, MANIFEST):
             if not (folder / name).is_file():
-                raise ConfigError(f"{folder} is no exported dataset: it has no {name}; write one by the export job")
+                raise ConfigError(_absent(folder, name))
         dataset = _record(DatasetFacts, (folder / DATASET).read_text("utf-8"), f"{folder / DATASET}")
         _check_names(dataset, f"{folder / DATASET}")
         return cls(folder, dataset, listed(folder))
@@ -139,6 +140,13 @@ def listed(folder: Path) -> tuple[Shard, ...]:
     """The lines of a folder's manifest."""
     lines = (folder / MANIFEST).read_text("utf-8").splitlines()
     return tuple(_record(Shard, line, f"{folder / MANIFEST}:{n}") for n, line in enumerate(lines, 1))
+
+
+def _absent(folder: Path, name: str) -> str:
+    if (folder / ASIDE / MANIFEST).is_file():
+        said = f"{folder} has no {name}: a takedown was stopped while it put new files in place"
+        return f"{said}; run lakeloom takedown, without words, to finish it"
+    return f"{folder} is no exported dataset: it has no {name}; write one by the export job"
 
 
 class OpenShard:

@@ -382,6 +382,8 @@ _ALL = [
             ("corpus_id", STRING),
             ("tokenizer_sha", STRING),
             ("num_takedowns", LONG),  # documents that it had lost
+            ("described_sha", STRING),  # of dataset.json without its takedowns
+            ("holdout_sha", STRING),  # of the held-out documents
         ],
     ),
     _registered(

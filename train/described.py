@@ -12,7 +12,10 @@ from lakeloom.train.validation import Validation
 
 def config(plan: Plan) -> dict[str, Json]:
     """Everything that decided the weights: what config.json holds."""
-    dataset = plan.manifest.dataset
+    dataset, start = plan.manifest.dataset, plan.start
+    begun: Json = (
+        {"folder": start.folder.name, "model_sha": start.model_sha, "train_id": start.train_id} if start else None
+    )
     return {
         "format": 1,
         "name": plan.name,
@@ -23,7 +26,7 @@ def config(plan: Plan) -> dict[str, Json]:
         "precision": plan.precision,
         "num_steps": plan.num_steps,
         "decay": plan.cfg.decay,
-        "start": {"folder": plan.start.folder.name, "model_sha": plan.start.model_sha} if plan.start else None,
+        "start": begun,
         "dataset": asdict(dataset),
         "num_takedowns": len(takedowns.of_dataset(plan.manifest.folder)),
         "code_commit": checkout.commit(),

@@ -17,6 +17,7 @@ class Start:
     folder: Path
     model_sha: str
     num_updates: int
+    train_id: str  # of the run that it is of; "": trained elsewhere
 
 
 def find(folder: Path, model: ModelConfig, tokenizer_sha: str) -> Start:
@@ -38,4 +39,5 @@ def find(folder: Path, model: ModelConfig, tokenizer_sha: str) -> Start:
             f"train.start={folder} was trained with another tokenizer ({tokenizer[:12]}) than the "
             f"dataset's ({tokenizer_sha[:12]}); export the dataset with the model's"
         )
-    return Start(folder, str(facts["model_sha"]), cast("int", facts["num_updates"]))
+    train_id = str(facts.get("train_id", ""))
+    return Start(folder, str(facts["model_sha"]), cast("int", facts["num_updates"]), train_id)

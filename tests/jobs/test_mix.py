@@ -17,7 +17,7 @@ import zstandard
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from lakeloom.jobs import cli, corpora, lengths, mix, mix_sources, report_facts, withdrawn
+from lakeloom.jobs import cli, corpora, lengths, markers, mix, mix_sources, registry, report_facts, withdrawn
 from lakeloom.jobs.mix import MixConfig
 from lakeloom.jobs.mixture import Source
 from lakeloom.lakehouse import takedowns
@@ -240,6 +240,24 @@ def test_dclms_mixing_file_and_references_are_read_as_they_are(lake: Lakehouse, 
     opened = mix_sources.open_source(lake, Source("WIKI", "reference", str(reference), "epochs", 1.0))
     assert json.loads(str(opened.reference)) == {"uuid": "u-1", "name": "wiki_raw", "sources": []}
     assert opened.documents.count() == len(WIKI)
+
+
+def test_an_exported_mix_says_what_it_is_of(lake: Lakehouse, data: Path, tmp_path: Path) -> None:
+    reference = tmp_path / "wiki.json"
+    facts = {"uuid": "u-1", "name": "wiki_raw", "dataset_url": f"{data}/wiki/", "tokenized": False, "sources": []}
+    reference.write_text(json.dumps(facts))
+    web, wiki = f"{{name: web, files: {data}/web, epochs: 0.5}}", f"{{name: wiki, reference: {reference}, epochs: 2.0}}"
+    run(lake, data, f"mix.sources=[{web},{wiki}]")
+    export(lake, data)
+    registry.sync(lake, tmp_path)
+    [row] = lake.read("gold.datasets").collect()
+    found = json.loads(row["reference"])
+    assert found["sources"] == [{"uuid": "", "name": "web"}, {"uuid": "u-1", "name": "wiki_raw"}]
+    mixing = found["sampling_yaml"]
+    assert mixing["sampling_frequencies"] == {"web": 0.5, "wiki": 2.0, "UNKNOWN": 0}
+    # As a mixing YAML of DCLM's it gives the same.
+    [again] = markers.sources(mixing, [SourceFile(f"{data}/web/0.jsonl", "", 1)], "dataset.json")
+    assert (again.name, again.value) == ("web", 0.5)
 
 
 def test_a_source_is_known_by_what_is_in_it(lake: Lakehouse, data: Path, tmp_path: Path) -> None:

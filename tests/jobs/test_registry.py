@@ -73,6 +73,32 @@ def test_what_was_made_is_registered_and_a_change_is_told(
 
 
 @pytest.mark.spark
+def test_every_file_of_a_dataset_is_looked_at(lake: Lakehouse, filled: tuple[ExportConfig, Path]) -> None:
+    _, folder = filled
+    registry.sync(lake, Path(lake.cfg.root, "models"))
+    [row] = [row.asDict() for row in lake.read("gold.datasets").collect()]
+    older = row | {"described_sha": None, "holdout_sha": None}
+    described, facts = folder / "dataset.json", Manifest.load(folder).dataset
+    before = described.read_text()
+    described.write_text(before.replace(f'"eot": {facts.eot},', '"eot": 7,'))
+    assert registry.state(row, deep=False).startswith("changed: dataset.json has SHA-256")
+    assert registry.state(older, deep=False) == "unchanged"
+    described.write_text(before)
+    assert registry.state(older, deep=True) == registry.state(row, deep=True) == "unchanged, every shard"
+    other = folder / "shard_00000099.tar"
+    other.touch()
+    assert "shard_00000099.tar is in no line of the manifest" in registry.state(row, deep=True)
+    other.unlink()
+    tokenizer, holdout = folder / facts.tokenizer_file, folder / "holdout.jsonl.zst"
+    content = holdout.read_bytes()
+    holdout.unlink()
+    assert registry.state(row, deep=False).startswith("changed: holdout.jsonl.zst is gone, registered was")
+    holdout.write_bytes(content)
+    tokenizer.write_bytes(b"another")
+    assert registry.state(older, deep=False).startswith("changed: the tokenizer has SHA-256")
+
+
+@pytest.mark.spark
 def test_references_of_dclm_go_in_and_come_out_as_they_were(
     spark: SparkSession, lake: Lakehouse, tmp_path: Path
 ) -> None:

@@ -124,6 +124,10 @@ def test_a_dry_run_changes_nothing_and_a_killed_run_is_finished(
         with pytest.raises(KeyboardInterrupt):
             takedown.run(spark, asked(lake, url(first)))
     assert not (folder / "manifest.jsonl").exists()  # halfway through the swap: no dataset, not a mixed one
+    halfway = sorted(folder.rglob("*"))
+    with pytest.raises(ConfigError, match=r"a takedown was stopped .* run lakeloom takedown, without words, to finish"):
+        takedown.run(spark, asked(lake, dry_run=True))
+    assert sorted(folder.rglob("*")) == halfway
     with pytest.raises(ConfigError, match=r"takedown.strict=true: nothing is known of https://planted.example/nobody"):
         takedown.run(spark, asked(lake, "https://planted.example/nobody", strict=True, vacuum=True))
     assert diskgrep.places(Path(lake.cfg.root), NEEDLES[first]) == []
@@ -138,6 +142,32 @@ def test_a_dry_run_changes_nothing_and_a_killed_run_is_finished(
         found = {row["doc_id"] for row in read.select("doc_id").collect()}
         assert found & set(NAMES) == set(NAMES) - {first, second} and "f" * 32 not in found
     assert sheet(takedown.run(spark, asked(lake)), "rows deleted")["bronze.pages"] == (1,)
+
+
+@pytest.mark.spark
+def test_a_vacuum_takes_what_killed_jobs_left_in_the_tables(
+    spark: SparkSession, lake: Lakehouse, filled: tuple[ExportConfig, Path], tmp_path: Path
+) -> None:
+    root, tables, before = Path(lake.cfg.root), Path(lake.cfg.root, "tables"), tmp_path / "before"
+    for name in ("signatures", "pairs", "clusters", "contamination"):  # each costs a second
+        shutil.rmtree(tables / "silver" / name)
+    _, folder = filled
+    gone, _, other = chosen(lake)
+    takedown.run(spark, asked(lake, url(gone)))
+    assert diskgrep.places(root, NEEDLES[gone])
+    shutil.copytree(tables, before, ignore=shutil.ignore_patterns("_delta_log"))
+    takedown.run(spark, asked(lake, vacuum=True))
+    assert diskgrep.places(root, NEEDLES[gone]) == []
+    # A VACUUM whose beginning is in the log, and that deleted nothing; a job that was killed before it committed.
+    shutil.copytree(before, tables, dirs_exist_ok=True)
+    [page, *_] = (before / "bronze" / "pages").glob("*.parquet")
+    shutil.copy(page, tables / "silver" / "cuts" / "part-00007-killed.c000.snappy.parquet")
+    (folder / ".shard_00000001.0123").write_text(PLANTED[gone])
+    (folder / ".takedown").mkdir()
+    (folder / ".takedown" / "shard_00000001.tar.old").write_text(PLANTED[gone])
+    assert len(diskgrep.places(root, NEEDLES[gone])) > 5
+    takedown.run(spark, asked(lake, vacuum=True))
+    assert diskgrep.places(root, NEEDLES[gone]) == [] != diskgrep.places(root, NEEDLES[other])
 
 
 def stopped_after(number: int, replace_file: Any) -> Any:

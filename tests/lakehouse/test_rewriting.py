@@ -56,6 +56,31 @@ def test_other_tokens_than_the_documents_are_never_overwritten(tmp_path: Path) -
     assert np.array_equal(tokens(folder), SEQUENCES)
 
 
+def test_a_shard_that_is_broken_is_named_and_stays_so(tmp_path: Path) -> None:
+    folder = export(tmp_path / "tiny")
+    shard = folder / "shard_00000001.tar"
+    content = bytearray(shard.read_bytes())
+    content[512 + 2 * len(SEQUENCES[0]) - 1] ^= 1  # in another sequence than the document's
+    shard.write_bytes(content)
+    rewriting.begin(folder)
+    with pytest.raises(
+        BadInput, match=r"shard_00000001\.tar: SHA-256 is .*; copy the dataset again, or export it anew"
+    ):
+        rewriting.rewrite(folder, 1, [(1, 1, GONE)])
+    assert shard.read_bytes() == content
+
+
+def test_what_a_failed_task_left_is_not_put_in_place(tmp_path: Path) -> None:
+    folder = export(tmp_path / "tiny")
+    names = {path.name for path in folder.iterdir()}
+    left = rewriting.begin(folder) / ".shard_00000001.0123"
+    left.write_bytes(b"tokens of others")
+    shard = rewriting.rewrite(folder, 1, [(1, 1, GONE)])
+    rewriting.publish(folder, takedowns.describe(folder) | {"takedowns": []}, [shard])
+    assert {path.name for path in folder.iterdir()} == names
+    Manifest.load(folder).verify()
+
+
 @pytest.mark.parametrize("number", range(6))
 def test_a_run_that_is_stopped_anywhere_is_finished_by_the_next(
     number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -77,7 +102,9 @@ def test_a_run_that_is_stopped_anywhere_is_finished_by_the_next(
     if (folder / "manifest.jsonl").exists():
         assert np.array_equal(tokens(folder), SEQUENCES) or number == 5
     else:
-        with pytest.raises(ConfigError, match=r"has no manifest\.jsonl"):
+        with pytest.raises(
+            ConfigError, match=r"has no manifest\.jsonl: a takedown was stopped .* run lakeloom takedown"
+        ):
             Manifest.load(folder)
     if not rewriting.finish(folder) and number < 5:
         take_out(folder)

@@ -1,5 +1,6 @@
 """Runs that begin with a model: a cool-down, and one that goes on from another trainer's weights."""
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict
@@ -27,6 +28,15 @@ def test_a_cool_down_goes_on_where_the_model_ends(make_config: MakeConfig) -> No
     assert {step["skipped_steps"] for step in steps} == {0}
     facts = checkpoint.manifest(cooled.folder) or {}
     assert facts["num_updates"] == 25 + 10  # which AdamW's correction of its bias goes by
+
+
+def test_the_model_says_which_run_it_began_with(make_config: MakeConfig) -> None:
+    base = loop.run(make_config(save_every=2, keep_every=2, average=2))
+    for folder in (base.folder / "checkpoints" / "step_00000002", base.folder / "average"):
+        begun, facts = loop.run(make_config(start=str(folder), **COOL)), checkpoint.manifest(folder) or {}
+        said = json.loads((begun.folder / "config.json").read_text("utf-8"))["start"]
+        assert said == {"folder": folder.name, "model_sha": facts["model_sha"], "train_id": facts["train_id"]}
+        assert (facts["train_id"] == base.train_id) == (folder.name != "average")
 
 
 def test_another_start_or_decay_is_another_run(make_config: MakeConfig, tmp_path: Path) -> None:
