@@ -111,7 +111,7 @@ def _model(folder: Path) -> tuple[ModelFacts, Tokenizer]:
         recipe=dataset["recipe"],
         scale=config["scale"]["name"],
         seed=config["seed"],
-        tokens=cast("int", manifest["tokens"]),
+        tokens=checkpoint.all_tokens(manifest, config),
         train_loss=cast("float | None", manifest["loss"]),
         seq_len=config["model"]["seq_len"],
         tokenizer_sha=tokenizer.sha,

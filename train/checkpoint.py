@@ -131,6 +131,13 @@ def config(folder: Path) -> dict[str, Json]:
     return cast("dict[str, Json]", json.loads((folder / CONFIG).read_text("utf-8")))
 
 
+def all_tokens(manifest: Mapping[str, Json], config: Mapping[str, Json]) -> int:
+    """Tokens that a model was trained on, with those of the model that it began with."""
+    begun = config.get("start")
+    before = begun.get("tokens", 0) if isinstance(begun, dict) else 0
+    return cast("int", manifest.get("tokens", 0)) + cast("int", before)
+
+
 def load(folder: Path) -> State:
     """Read a state back; BadInput where a file differs from the manifest."""
     found = _verified(folder, WEIGHTS, MOMENTS)

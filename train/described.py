@@ -13,9 +13,7 @@ from lakeloom.train.validation import Validation
 def config(plan: Plan) -> dict[str, Json]:
     """Everything that decided the weights: what config.json holds."""
     dataset, start = plan.manifest.dataset, plan.start
-    begun: Json = (
-        {"folder": start.folder.name, "model_sha": start.model_sha, "train_id": start.train_id} if start else None
-    )
+    begun: Json = {**asdict(start), "folder": start.folder.name} if start else None
     return {
         "format": 1,
         "name": plan.name,

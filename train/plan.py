@@ -20,6 +20,7 @@ from lakeloom.train.loss import MAX_LOGITS
 _USED = 0.9
 _LOGIT_BYTES = 12  # of each logit of a chunk, with its fp32 copies and the sums of the output matrix's gradient
 
+_SHA_DIGITS = 6  # of the weights that a run begins with, in its name
 _SOME = math.ulp(0.0)  # the least above 0
 _LEAST: dict[str, float] = {
     **{f"scale.{name}": 1 for name in ("dim", "num_layers", "num_heads", "ffn_hidden", "vocab_size", "seq_len")},
@@ -56,8 +57,9 @@ class Plan:
 
     @property
     def name(self) -> str:
-        """Readable name of the model, its dataset's first."""
-        return f"{self.manifest.dataset.name}-{self.cfg.scale.name}-s{self.cfg.seed}"
+        """Readable name of the model, its dataset's first; what it began with, if anything, last."""
+        after = f"-after-{self.start.model_sha[:_SHA_DIGITS]}" if self.start else ""
+        return f"{self.manifest.dataset.name}-{self.cfg.scale.name}-s{self.cfg.seed}{after}"
 
     @property
     def folder(self) -> Path:

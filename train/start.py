@@ -12,12 +12,13 @@ from lakeloom.train.config import ModelConfig
 
 @dataclass(frozen=True)
 class Start:
-    """A model or checkpoint that fits the run; `num_updates` are the optimizer steps that it has behind it."""
+    """A model or checkpoint that fits the run; it has `num_updates` optimizer steps, and tokens, behind it."""
 
     folder: Path
     model_sha: str
     num_updates: int
     train_id: str  # of the run that it is of; "": trained elsewhere
+    tokens: int  # with those of what it began with
 
 
 def find(folder: Path, model: ModelConfig, tokenizer_sha: str) -> Start:
@@ -40,4 +41,5 @@ def find(folder: Path, model: ModelConfig, tokenizer_sha: str) -> Start:
             f"dataset's ({tokenizer_sha[:12]}); export the dataset with the model's"
         )
     train_id = str(facts.get("train_id", ""))
-    return Start(folder, str(facts["model_sha"]), cast("int", facts["num_updates"]), train_id)
+    num_updates, tokens = cast("int", facts["num_updates"]), checkpoint.all_tokens(facts, config)
+    return Start(folder, str(facts["model_sha"]), num_updates, train_id, tokens)

@@ -12,7 +12,7 @@ from lakeloom.evaluate.config import EvaluateConfig
 from lakeloom.evaluate.scores import Score
 from lakeloom.jobs import cli
 from lakeloom.lakehouse.errors import BadInput, ConfigError
-from lakeloom.lakehouse.tokens import Tokenizer
+from lakeloom.lakehouse.tokens import Tokenizer, train_sentencepiece
 from lakeloom.train import checkpoint, openlm, tracking
 from lakeloom.train.config import ImportModelConfig
 
@@ -143,8 +143,8 @@ def test_one_dataset_twice_is_refused(config: Callable[..., EvaluateConfig]) -> 
 
 def test_another_tokenizer_than_the_models_is_refused(config: Callable[..., EvaluateConfig]) -> None:
     cfg = config()
-    path = Path(cfg.model) / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "tokenizer_sha": "0" * 64}))
+    path = Path(cfg.model) / str(checkpoint.config(Path(cfg.model))["tokenizer_file"])
+    path.write_bytes(train_sentencepiece(["another river of data runs past the mill"] * 30, 280))
     with pytest.raises(BadInput, match="not the tokenizer that the model was trained with"):
         core.run(cfg)
 

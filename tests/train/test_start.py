@@ -28,6 +28,12 @@ def test_a_cool_down_goes_on_where_the_model_ends(make_config: MakeConfig) -> No
     assert {step["skipped_steps"] for step in steps} == {0}
     facts = checkpoint.manifest(cooled.folder) or {}
     assert facts["num_updates"] == 25 + 10  # which AdamW's correction of its bias goes by
+    assert facts["tokens"] == 1280
+    assert checkpoint.all_tokens(facts, checkpoint.config(cooled.folder)) == 3200 + 1280
+    assert cooled.name == f"{base.name[:-1]}1-after-{base.model_sha[:6]}"
+    twice = loop.run(make_config(start=str(cooled.folder), lr=0.03, **COOL))
+    facts = checkpoint.manifest(twice.folder) or {}
+    assert checkpoint.all_tokens(facts, checkpoint.config(twice.folder)) == 3200 + 1280 + 1280
 
 
 def test_the_model_says_which_run_it_began_with(make_config: MakeConfig) -> None:
@@ -35,7 +41,8 @@ def test_the_model_says_which_run_it_began_with(make_config: MakeConfig) -> None
     for folder in (base.folder / "checkpoints" / "step_00000002", base.folder / "average"):
         begun, facts = loop.run(make_config(start=str(folder), **COOL)), checkpoint.manifest(folder) or {}
         said = json.loads((begun.folder / "config.json").read_text("utf-8"))["start"]
-        assert said == {"folder": folder.name, "model_sha": facts["model_sha"], "train_id": facts["train_id"]}
+        expected = {name: facts[name] for name in ("model_sha", "train_id", "num_updates", "tokens")}
+        assert said == expected | {"folder": folder.name}
         assert (facts["train_id"] == base.train_id) == (folder.name != "average")
 
 
