@@ -16,7 +16,7 @@ from lakeloom.jobs import cli, filters_page, reference
 from lakeloom.lakehouse.store import Lakehouse, LakehouseConfig
 from tests.lakehouse.test_warc import PROSE, archive
 
-pytestmark = [pytest.mark.spark, pytest.mark.slow]
+pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.timeout(1800)]  # the demo alone is some minutes
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
