@@ -193,7 +193,7 @@ def read_reference(path: Path) -> Mapping[str, object]:
 
 def _archives(facts: object) -> str:
     """What a reference without a folder has instead."""
-    found = [name for name in PLACES if isinstance(facts, dict) and facts.get(name)]
+    found = [name for name in PLACES[1:] if isinstance(facts, dict) and facts.get(name)]
     return f", but {found[0]}, archives of pages; lakeloom ingest takes texts out of those" if found else ""
 
 

@@ -251,7 +251,7 @@ class Lakehouse:
         return max(self._commits(name, txn), key=lambda one: one.version, default=None)
 
     def _commits(self, name: str, txn: str) -> list[Commit]:
-        """More than one only where the rows of others were removed."""
+        """All that carry it: several, where rows of the earlier ones were removed."""
         if not self.exists(name):
             return []
         carried = F.col("userMetadata")
