@@ -189,5 +189,7 @@ def notes(asked: Need, found: Measured) -> tuple[str, ...]:
         f"the pool is too small for {name}: {gives}; {more}" if is_small else f"the pool is enough for {name}: {gives}"
     ]
     if not found.is_deduplicated:
-        said.append("dedup has not been run with these settings, so nothing is counted as a duplicate")
+        said.append(
+            "dedup has not been run with these settings on these documents, so nothing is counted as a duplicate"
+        )
     return tuple(said)

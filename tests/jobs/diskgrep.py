@@ -42,4 +42,5 @@ def _members(path: Path) -> Iterator[str]:
             assert content is not None
             raw = content.read()
             is_json = member.name.endswith(".gz")
-            yield tokenizer.decode(json.loads(gzip.decompress(raw)) if is_json else np.frombuffer(raw, kind).tolist())
+            ids = json.loads(gzip.decompress(raw)) if is_json else np.frombuffer(raw, kind).tolist()
+            yield tokenizer.decode([one for one in ids if one < tokenizer.vocab_size])  # pads are above

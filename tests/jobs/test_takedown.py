@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from lakeloom.jobs import choose, cli, documents, ingest, locate, takedown
+from lakeloom.jobs import choose, cli, documents, export, ingest, locate, takedown
 from lakeloom.jobs.export import ExportConfig
 from lakeloom.jobs.takedown import TakedownConfig
 from lakeloom.lakehouse.errors import ConfigError
@@ -142,6 +142,26 @@ def test_a_dry_run_changes_nothing_and_a_killed_run_is_finished(
         found = {row["doc_id"] for row in read.select("doc_id").collect()}
         assert found & set(NAMES) == set(NAMES) - {first, second} and "f" * 32 not in found
     assert sheet(takedown.run(spark, asked(lake)), "rows deleted")["bronze.pages"] == (1,)
+
+
+@pytest.mark.spark
+def test_it_goes_from_dclms_form_of_shards_too_and_the_pads_stay(
+    spark: SparkSession, lake: Lakehouse, planted_tokenizer: Tokenizer, filled: tuple[ExportConfig, Path]
+) -> None:
+    for name in ("signatures", "pairs", "clusters", "cuts", "contamination"):  # each costs a second
+        shutil.rmtree(Path(lake.cfg.root, "tables", "silver", name))
+    gone, _, other = chosen(lake)
+    report = export.run(spark, replace(filled[0], members="json.gz", leftovers="pad"))
+    folder = Path(str(report.facts["folder"]))
+    before, pads = sequences(folder), [shard.num_pads for shard in Manifest.load(folder).shards]
+    [located] = locate.locate(lake, Manifest.load(folder), [gone])
+    takedown.run(spark, asked(lake, url(gone)))
+    for one in located.spans:
+        before[one.shard * 50 + one.row, one.start : one.start + one.length] = planted_tokenizer.eot
+    assert np.array_equal(sequences(folder), before)
+    assert [shard.num_pads for shard in Manifest.load(folder).shards] == pads and sum(pads) > 0
+    Manifest.load(folder).verify()
+    assert diskgrep.places(folder, NEEDLES[gone]) == [] != diskgrep.places(folder, NEEDLES[other])
 
 
 @pytest.mark.spark
