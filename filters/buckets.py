@@ -25,9 +25,8 @@ class Pairs:
     def __init__(self, reach: int) -> None:
         self._reach = reach
         self._bucket, self._count = 0, 0  # of the open bucket; no count: none is open
-        self._kept = pa.array(
-            [], pa.string()
-        )  # its names while they are fewer than `reach`; then the first, and its last two leaders
+        # Its names while they are fewer than `reach`; then the first, and its last two leaders.
+        self._kept = pa.array([], pa.string())
         self._given = np.zeros((_REMEMBERED, 2), np.uint64)
 
     def take(self, bucket: pa.Int64Array, name: pa.StringArray) -> tuple[pa.StringArray, pa.StringArray]:
@@ -41,12 +40,12 @@ class Pairs:
         names = pa.concat_arrays([self._kept, name.cast(pa.string())])
         index = TextIndex.of(names)
         hashes = _hashes(index.data, index.starts, index.ends)
-        later, earlier, first, count, leaders = _pairs(
+        later, earlier, first, count, leading = _pairs(
             buckets, self._bucket, self._count, len(self._kept), self._reach, hashes, self._given
         )
         self._bucket, self._count = int(buckets[-1]), int(count)
         # A copy, not a slice: that would keep the whole batch alive.
-        kept = np.arange(first, first + count) if count < self._reach else np.array([first, *leaders])
+        kept = np.arange(first, first + count) if count < self._reach else np.array([first, *leading])
         self._kept = names.take(pa.array(kept))
         return names.take(pa.array(later)), names.take(pa.array(earlier))
 

@@ -30,7 +30,7 @@ from lakeloom.lakehouse.errors import BadInput, ConfigError, LakeloomError
 from lakeloom.lakehouse.members import Form
 from lakeloom.lakehouse.packing import Packing
 from lakeloom.lakehouse.session import SparkConfig, spark
-from lakeloom.lakehouse.shards import DatasetFacts, Manifest, Shard, ShardReader
+from lakeloom.lakehouse.shards import Manifest, Shard, ShardReader
 from lakeloom.lakehouse.tokens import Tokenizer
 
 TOKENISE, TIMES, WRITE, LOADER = 25.0, 15.0, 30.0, 20.0  # MB/s, times tokenizers, MB/s, million tokens/s; of a core
@@ -80,27 +80,11 @@ def placed(rows: DataFrame) -> Placement:
 
 def loader(folder: Path, form: Form, shards: Sequence[Shard], vocab_size: int) -> Line:
     """Batches of random sequences: training's own, from shards in the page cache."""
+    from lakeloom.train import scratch
     from lakeloom.train.data import Batches
 
     num = sum(shard.num_sequences for shard in shards)
-    facts = DatasetFacts(
-        name="bench",
-        export_id="",
-        corpus_id="",
-        recipe="",
-        recipe_hash="",
-        pool="",
-        tokenizer_sha="",
-        tokenizer_file="",
-        vocab_size=vocab_size,
-        eot=0,
-        seq_len=form.seq_len,
-        num_sequences=num,
-        num_tokens=num * form.seq_len,
-        seed=0,
-        source_table="",
-        source_version=0,
-    )
+    facts = scratch.facts(form.seq_len, num, vocab_size)
     batches = Batches(ShardReader(Manifest(folder, facts, tuple(shards))), _SEED, _BATCH)
     for index in range(0, num, _SHARD):  # opens every shard
         batches.reader[index]

@@ -106,9 +106,8 @@ def run(spark: SparkSession, cfg: PlanConfig) -> Report:
 def need(scale: ScaleConfig, found: Measured) -> Need:
     """What a scale trains on, each token once."""
     model = scale.model(found.vocab_size)
-    stored = (
-        scale.num_tokens(model) // scale.seq_len * (scale.seq_len + 1)
-    )  # a sequence has a token more than it predicts
+    # A sequence has a token more than it predicts.
+    stored = scale.num_tokens(model) // scale.seq_len * (scale.seq_len + 1)
     return Need(scale, model.num_parameters, stored, stored / found.num_tokens)
 
 

@@ -59,11 +59,9 @@ class ScaleConfig:
 
     def num_tokens(self, model: ModelConfig) -> int:
         """Tokens that it is trained on."""
-        return (
-            self.tokens
-            if self.tokens is not None
-            else int(TOKENS_PER_PARAMETER * model.num_parameters * self.multiplier)
-        )
+        if self.tokens is not None:
+            return self.tokens
+        return int(TOKENS_PER_PARAMETER * model.num_parameters * self.multiplier)
 
     def model(self, dataset_vocab: int) -> ModelConfig:
         """The decoder for a dataset whose tokens are below dataset_vocab."""

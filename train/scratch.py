@@ -45,9 +45,9 @@ def configuration(scale: Mapping[str, object], dataset: Path, run: Mapping[str, 
     return checked({**_RUN, **run, "scale": scale, "dataset": str(dataset), "models": str(dataset.parent)}, where)
 
 
-def write_dataset(folder: Path, sequences: npt.NDArray[np.uint32], vocab_size: int) -> None:
-    """A dataset of one shard, in this order; its name and its tokenizer say that it is none of text."""
-    facts = DatasetFacts(
+def facts(seq_len: int, num_sequences: int, vocab_size: int) -> DatasetFacts:
+    """Of sequences that are of no text: name and tokenizer say so."""
+    return DatasetFacts(
         name="scratch",
         export_id="0" * 32,
         corpus_id="",
@@ -58,15 +58,20 @@ def write_dataset(folder: Path, sequences: npt.NDArray[np.uint32], vocab_size: i
         tokenizer_file="none",
         vocab_size=vocab_size,
         eot=0,
-        seq_len=sequences.shape[1],
-        num_sequences=len(sequences),
-        num_tokens=sequences.size,
+        seq_len=seq_len,
+        num_sequences=num_sequences,
+        num_tokens=num_sequences * seq_len,
         seed=0,
         source_table="",
         source_version=0,
     )
-    aside = shard_writer.begin(folder, facts.export_id)
+
+
+def write_dataset(folder: Path, sequences: npt.NDArray[np.uint32], vocab_size: int) -> None:
+    """A dataset of one shard, in this order; its name and its tokenizer say that it is none of text."""
+    described = facts(sequences.shape[1], len(sequences), vocab_size)
+    aside = shard_writer.begin(folder, described.export_id)
     dtype = "uint16" if vocab_size <= 1 << 16 else "uint32"
-    shard = shard_writer.write_shard(aside, 0, sequences, seq_len=facts.seq_len, dtype=dtype)
-    (aside / facts.tokenizer_file).touch()
-    shard_writer.publish(aside, folder, facts, shard_writer.Accounting(sequences.size, 0, len(sequences)), [shard])
+    shard = shard_writer.write_shard(aside, 0, sequences, seq_len=described.seq_len, dtype=dtype)
+    (aside / described.tokenizer_file).touch()
+    shard_writer.publish(aside, folder, described, shard_writer.Accounting(sequences.size, 0, len(sequences)), [shard])

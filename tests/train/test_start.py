@@ -52,24 +52,12 @@ def test_another_start_or_decay_is_another_run(make_config: MakeConfig, tmp_path
     assert len({plan.make(cfg).train_id for cfg in runs}) == 4
 
 
+@pytest.mark.parametrize("begun", ["", "average"])
 def test_a_stopped_one_ends_as_if_it_had_not_been(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, begun: str
 ) -> None:
-    base = str(loop.run(make_config()).folder)
-    whole = loop.run(make_config(start=base, models=str(tmp_path / "whole"), **COOL))
-    cfg = make_config(start=base, save_every=4, **COOL)
-    with monkeypatch.context() as patch:
-        patch.setattr(loop, "_finish", lambda *_: pytest.fail("a machine that dies at the end"))
-        with pytest.raises(pytest.fail.Exception):
-            loop.run(cfg)
-    assert loop.run(cfg).model_sha == whole.model_sha
-
-
-def test_one_that_begins_with_a_mean_ends_as_if_it_had_not_been_stopped(
-    make_config: MakeConfig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """AdamW begins anew with it, so its correction of the bias counts from there."""
-    base = str(loop.run(make_config(save_every=4, average=3)).folder / "average")
+    """With a mean AdamW begins anew, so its correction of the bias counts from there."""
+    base = str(loop.run(make_config(save_every=4, average=3)).folder / begun)
     whole = loop.run(make_config(start=base, models=str(tmp_path / "whole"), **COOL))
     cfg = make_config(start=base, save_every=4, **COOL)
     with monkeypatch.context() as patch:
