@@ -19,7 +19,10 @@ from lakeloom.train.result import TrainResult
 
 def main(arguments: list[str]) -> int:
     """Train by a JSON configuration file; the exit code."""
-    paths = [argument for argument in arguments if not argument.startswith("--local_rank")]
+    # DeepSpeed's launcher adds the one, Spark's DeepspeedTorchDistributor the other.
+    paths = [
+        argument for argument in arguments if argument != "--deepspeed" and not argument.startswith("--local_rank")
+    ]
     rank = os.environ.get("RANK", "0")
     is_first = rank == "0"
     logging.basicConfig(level=logging.INFO if is_first else logging.WARNING, format="%(message)s")

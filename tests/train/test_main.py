@@ -14,6 +14,7 @@ from lakeloom.train.config import TrainConfig
         ([], {}, "usage: python -m lakeloom.train CONFIG.json"),
         (["absent.json"], {}, "ConfigError: no readable JSON configuration absent.json"),
         (["train.json"], {"dataset": "nowhere"}, "ConfigError: nowhere is no exported dataset"),
+        (["train.json", "--deepspeed", "--deepspeed_config", "x.json"], {}, "usage: python -m lakeloom.train"),
         (["train.json"], {"seeds": 3}, "ConfigError: train.json: seeds=3, but these processes train one model"),
         (["train.json"], {"device": "gpu"}, "ConfigError: train.device: no device 'gpu'"),
     ],
