@@ -65,6 +65,17 @@ def test_a_checkpoint_becomes_the_same_model(cfg: ImportModelConfig, decoder: De
     assert (folder / "manifest.json").stat().st_mtime_ns == before
 
 
+def test_what_is_said_of_it_can_be_corrected(cfg: ImportModelConfig, decoder: Decoder) -> None:
+    torch.save(open_lm_names(decoder.state_dict()), cfg.checkpoint)
+    folder = openlm.run(cfg)
+    before = (folder / checkpoint.MANIFEST).stat().st_mtime_ns
+    assert openlm.run(cfg) == folder
+    assert (folder / checkpoint.MANIFEST).stat().st_mtime_ns == before  # found
+    assert openlm.run(replace(cfg, tokens=2000, dataset="theirs")) == folder
+    assert (checkpoint.manifest(folder) or {})["tokens"] == 2000
+    assert checkpoint.config(folder)["dataset"] == {"name": "theirs", "export_id": "", "recipe": ""}
+
+
 def test_lower_precision_and_safetensors(cfg: ImportModelConfig, decoder: Decoder, tmp_path: Path) -> None:
     half = {name: value.bfloat16() for name, value in open_lm_names(decoder.state_dict()).items()}
     save_file(half, tmp_path / "weights.safetensors")
